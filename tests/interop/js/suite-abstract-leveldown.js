@@ -1,0 +1,40 @@
+'use strict'
+
+// The public suite of abstract-leveldown 7, through the real client of
+// multileveldown, against the server of named stores at the given address.
+// What fits a client (no seeks, no snapshots promised, strings by default) is
+// as in the package's own tests.
+//
+//   node suite-abstract-leveldown.js HOST:PORT
+
+const test = require('tape')
+const suite = require('abstract-leveldown/test')
+const multileveldown = require('multileveldown')
+const { newStore } = require('./connect')
+
+const address = process.argv[2]
+
+suite({
+  test,
+  factory () {
+    const client = multileveldown.client()
+    const socket = newStore(address)()
+    socket.pipe(client.createRpcStream()).pipe(socket)
+    return client
+  },
+  bufferKeys: true,
+  clear: true,
+  createIfMissing: false,
+  deferredOpen: true,
+  encodings: true,
+  errorIfExists: false,
+  getMany: true,
+  promises: true,
+  seek: false,
+  serialize: false,
+  snapshots: process.argv.includes('--snapshots'),
+  status: true
+})
+
+// Databases that a test left open would keep the process.
+test.onFinish(() => process.exit())

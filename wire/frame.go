@@ -1,0 +1,209 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// bufferSize is how large a reader's buffer is at first, and after a time
+	// without large frames; maxBuffer how large traffic alone makes it.
+	bufferSize = 4 << 10
+	maxBuffer  = 64 << 10
+
+	// patience is for how many reads a buffer that a large frame has left
+	// behind waits for another one.
+	patience = 64
+
+	// headSize is how much of the body of a frame that is too large is kept: a
+	// tag and an id, and then some.
+	headSize = 32
+)
+
+// errPrefix is returned when the length of a frame is not a varint of 64 bits.
+var errPrefix = errors.New("the length of a frame is not a number")
+
+// FrameTooLargeError is returned by [FrameReader.Next] for a frame above the
+// limit. The reader stands behind the head; the frame can be passed over with
+// [FrameReader.Skip], and the stream goes on after it.
+type FrameTooLargeError struct {
+	// Size is the length that the frame claims, Limit the one that is allowed,
+	// both in bytes.
+	Size  uint64
+	Limit int
+	// Head is the beginning of the body, so that whoever sent it can be told.
+	// It is valid until the next call of a method of the reader.
+	Head []byte
+}
+
+func (e *FrameTooLargeError) Error() string {
+	return fmt.Sprintf("a frame of %d bytes exceeds the limit of %d (max-frame)", e.Size, e.Limit)
+}
+
+// FrameReader splits a stream into frames. It is used by one goroutine.
+type FrameReader struct {
+	r     io.Reader
+	limit int
+	buf   []byte // buf[pos:] was read and not returned yet
+	pos   int
+	skip  uint64 // what is left of a frame that was too large
+	small int    // reads since a large frame
+	err   error  // what the stream ended with
+}
+
+// NewFrameReader returns a reader of the frames of r, whose bodies may have up to limit bytes.
+func NewFrameReader(r io.Reader, limit int) *FrameReader {
+	return &FrameReader{r: r, limit: limit, buf: make([]byte, 0, bufferSize)}
+}
+
+// Buffered reports whether the next call of Next returns without reading.
+func (f *FrameReader) Buffered() bool {
+	for f.pos < len(f.buf) && f.buf[f.pos] == 0 {
+		f.pos++ // an empty frame
+	}
+	size, n := binary.Uvarint(f.buf[f.pos:])
+	if size > uint64(f.limit) {
+		size = min(size, headSize)
+	}
+	return n < 0 || n > 0 && size <= uint64(len(f.buf)-f.pos-n)
+}
+
+// Next returns the body of the next frame, which is never empty: empty frames
+// are passed over. The slice is valid until Next or Skip is called at a time
+// when [FrameReader.Buffered] is false, so all that arrived together can be
+// held together.
+//
+// At the end of the stream Next returns [io.EOF] between two frames and
+// [io.ErrUnexpectedEOF] within one; for a frame that is too large a
+// [*FrameTooLargeError].
+func (f *FrameReader) Next() ([]byte, error) {
+	for {
+		size, n := uint64(0), 0
+		if f.pos < len(f.buf) && f.buf[f.pos] < 0x80 {
+			size, n = uint64(f.buf[f.pos]), 1
+		} else {
+			size, n = binary.Uvarint(f.buf[f.pos:])
+		}
+		have := uint64(len(f.buf) - f.pos - n)
+		switch {
+		case n < 0:
+			return nil, errPrefix
+		case n > 0 && size == 0:
+			f.pos += n
+			continue
+		case n > 0 && size > uint64(f.limit):
+			head := min(size, headSize)
+			if have >= head {
+				return nil, f.tooLarge(size, n, int(head))
+			}
+			size = head
+		case n > 0 && size <= have:
+			body := f.buf[f.pos+n : f.pos+n+int(size) : f.pos+n+int(size)]
+			f.pos += n + int(size)
+			return body, nil
+		}
+		if err := f.fill(n + int(size)); err != nil {
+			if err == io.EOF && f.pos < len(f.buf) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// tooLarge takes the head of a frame off the buffer.
+func (f *FrameReader) tooLarge(size uint64, n, headLen int) error {
+	head := f.buf[f.pos+n : f.pos+n+headLen]
+	f.pos += n + headLen
+	f.skip = size - uint64(headLen)
+	return &FrameTooLargeError{Size: size, Limit: f.limit, Head: head}
+}
+
+// Skip passes over the rest of the frame that Next refused.
+func (f *FrameReader) Skip() error {
+	for f.skip > 0 {
+		if f.pos == len(f.buf) {
+			if err := f.fill(1); err != nil {
+				if err == io.EOF {
+					err = io.ErrUnexpectedEOF
+				}
+				return err
+			}
+		}
+		n := min(f.skip, uint64(len(f.buf)-f.pos))
+		f.pos += int(n)
+		f.skip -= n
+	}
+	return nil
+}
+
+// fill reads at least once, making room for a frame of need bytes. The buffer
+// grows only by what has arrived: it doubles when it is full, so a length that
+// is only claimed takes no memory.
+func (f *FrameReader) fill(need int) error {
+	if f.err != nil {
+		return f.err
+	}
+	have := len(f.buf) - f.pos
+	full := len(f.buf) == cap(f.buf)
+	if need > maxBuffer {
+		f.small = 0
+	} else {
+		f.small++
+	}
+	switch {
+	case have == 0 && cap(f.buf) > maxBuffer && f.small > patience:
+		f.buf = make([]byte, 0, bufferSize)
+	case have == 0 && full && cap(f.buf) < maxBuffer, have == cap(f.buf), full && need > cap(f.buf):
+		size := 2 * cap(f.buf)
+		if need <= cap(f.buf) {
+			size = min(size, max(maxBuffer, cap(f.buf)))
+		}
+		grown := make([]byte, have, size)
+		copy(grown, f.buf[f.pos:])
+		f.buf = grown
+	default:
+		f.buf = f.buf[:copy(f.buf, f.buf[f.pos:])]
+	}
+	f.pos = 0
+	for range 100 {
+		n, err := f.r.Read(f.buf[len(f.buf):cap(f.buf)])
+		f.buf = f.buf[:len(f.buf)+n]
+		f.err = err
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// AppendFrame appends a frame with the given body, for use by tests and tools;
+// the messages of this package append their own frames.
+func AppendFrame(dst, body []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(body))), body...)
+}
+
+// beginFrame appends room for the length of a frame and its tag; endFrame, given
+// the length of dst before, puts the length in.
+func beginFrame(dst []byte, tag byte) []byte {
+	return append(dst, 0, tag)
+}
+
+func endFrame(dst []byte, start int) []byte {
+	size := len(dst) - start - 1
+	if size < 0x80 {
+		dst[start] = byte(size)
+		return dst
+	}
+	var length [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(length[:], uint64(size))
+	dst = append(dst, length[:n-1]...)
+	copy(dst[start+n:], dst[start+1:start+1+size])
+	copy(dst[start:], length[:n])
+	return dst
+}

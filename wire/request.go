@@ -1,0 +1,545 @@
+package wire
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/multileveldown/mld"
+)
+
+// The tags of what a client sends.
+const (
+	TagGet           = 0
+	TagPut           = 1
+	TagDelete        = 2
+	TagBatch         = 3
+	TagIterator      = 4
+	TagClear         = 5
+	TagGetMany       = 6
+	TagIteratorClose = 7
+	TagIteratorAck   = 8
+	TagIteratorSeek  = 9
+
+	// The extensions, which a server of the npm packages ignores.
+	TagHello         = 64
+	TagSnapshotOpen  = 65
+	TagSnapshotClose = 66
+	TagStats         = 67
+)
+
+var requestNames = map[byte]string{
+	TagGet: "get", TagPut: "put", TagDelete: "delete", TagBatch: "batch", TagIterator: "iterate", TagClear: "clear",
+	TagGetMany: "get-many", TagIteratorClose: "close iterator", TagIteratorAck: "acknowledge", TagIteratorSeek: "seek",
+	TagHello: "hello", TagSnapshotOpen: "snapshot", TagSnapshotClose: "close snapshot", TagStats: "stats",
+}
+
+// TagName returns what a client's message of a tag is called.
+func TagName(tag byte) string {
+	if name, ok := requestNames[tag]; ok {
+		return name
+	}
+	return fmt.Sprintf("tag %d", tag)
+}
+
+// Fields of messages; where two names share a number, they belong to
+// different messages.
+const (
+	fieldID       = 1
+	fieldKey      = 2
+	fieldValue    = 3
+	fieldOps      = 2
+	fieldKeys     = 2
+	fieldSeq      = 2
+	fieldBatch    = 2
+	fieldOptions  = 3
+	fieldConsumed = 4
+	fieldBookmark = 5
+	fieldSeek     = 6
+
+	fieldClearOptions = 2
+	fieldAckConsumed  = 3
+	fieldTarget       = 3
+
+	fieldOpType  = 1
+	fieldOpKey   = 2
+	fieldOpValue = 3
+
+	fieldOptKeys    = 1
+	fieldOptValues  = 2
+	fieldOptGT      = 3
+	fieldOptGTE     = 4
+	fieldOptLT      = 5
+	fieldOptLTE     = 6
+	fieldOptLimit   = 7
+	fieldOptReverse = 8
+
+	fieldHelloVersion = 1
+	fieldHelloDialect = 2
+
+	fieldSnapshotNumber = 2
+
+	// Extensions to the messages of the npm packages.
+	fieldDurability = 16 // of a write
+	fieldSnapshot   = 17 // of a read: the number that the client gave a snapshot
+	fieldPageBytes  = 18 // of Iterator: how large a message of entries may grow
+)
+
+// Request is what a client sends, decoded. The same Request is decoded into
+// again and again; its slices alias the frame, and the lists are its own and
+// reused.
+type Request struct {
+	Tag byte
+	ID  uint32
+
+	Key   []byte
+	Value []byte
+	Keys  [][]byte
+	Ops   []mld.Op
+
+	// Range, Limited and the two flags are the options of an iterator or of a
+	// clear. Limited says that Range.Limit holds, for 0 is a limit on the wire.
+	Range      mld.Range
+	Limited    bool
+	KeysOnly   bool
+	ValuesOnly bool
+
+	// Opens says that an Iterator message is meant to open one: in the
+	// multileveldown dialect the same tag also gives credit or closes.
+	Opens    bool
+	Seq      uint32
+	Credit   uint32 // multileveldown: the entries that may be sent from now on
+	Consumed uint64 // many-level: the entries that the client has used
+	Bookmark []byte
+	Seek     []byte // target of a seek, also of one within an Iterator message
+
+	Durability mld.Durability
+	Snapshot   uint32 // 0 is none
+	PageBytes  uint32 // 0 is the npm packages' way
+	Version    uint32
+	Dialect    Dialect
+}
+
+// reset empties the request, keeping the memory of its lists.
+func (r *Request) reset() {
+	keys, ops := r.Keys[:0], r.Ops[:0]
+	*r = Request{Keys: keys, Ops: ops}
+}
+
+// IsWrite reports whether the request changes the store.
+func (r *Request) IsWrite() bool {
+	return r.Tag == TagPut || r.Tag == TagDelete || r.Tag == TagBatch || r.Tag == TagClear
+}
+
+// PeekID returns the id of a message that need not be whole or valid, and
+// whether it has one in its place, which is first.
+func PeekID(body []byte) (uint32, bool) {
+	if len(body) < 1 {
+		return 0, false
+	}
+	s := scanner{rest: body[1:]}
+	if !s.next() || s.field != fieldID {
+		return 0, false
+	}
+	id := s.uint32()
+	return id, !s.bad
+}
+
+// errMalformed is returned for a message that does not decode.
+func errMalformed(tag byte) error {
+	return &mld.Error{Code: mld.CodeProtocol, Msg: "the " + TagName(tag) + " message does not decode"}
+}
+
+func errMissing(tag byte, field string) error {
+	return &mld.Error{Code: mld.CodeProtocol, Msg: "the " + TagName(tag) + " message has no " + field}
+}
+
+// Decode decodes the body of a frame from a client that speaks dialect d, which
+// must not be Auto. Its error is [mld.ErrProtocol] for what does not decode or
+// lacks a required field or has an unknown tag, [mld.ErrInvalidArgument] for
+// what decodes and makes no sense, and [mld.ErrLimitExceeded]; then only Tag
+// and ID are of use, and ID only where hasID is true.
+func (r *Request) Decode(d Dialect, body []byte, limits *Limits) (hasID bool, err error) {
+	r.reset()
+	if len(body) == 0 {
+		return false, &mld.Error{Code: mld.CodeProtocol, Msg: "an empty message"}
+	}
+	r.Tag = body[0]
+	s := scanner{rest: body[1:]}
+	switch r.Tag {
+	case TagGet, TagPut, TagDelete:
+		hasID, err = r.decodeSingle(d, &s, limits)
+	case TagBatch:
+		hasID, err = r.decodeBatch(d, &s, limits)
+	case TagGetMany:
+		hasID, err = r.decodeGetMany(d, &s, limits)
+	case TagClear:
+		hasID, err = r.decodeClear(d, &s, limits)
+	case TagIterator:
+		if d == Multileveldown {
+			hasID, err = r.decodeIteratorMultileveldown(&s, limits)
+		} else {
+			hasID, err = r.decodeIteratorManyLevel(&s, limits)
+		}
+	case TagIteratorClose, TagIteratorAck, TagIteratorSeek:
+		hasID, err = r.decodeIteratorControl(&s)
+	case TagHello:
+		return false, r.decodeHello(&s)
+	case TagSnapshotOpen, TagSnapshotClose, TagStats:
+		hasID, err = r.decodeExtension(&s)
+	default:
+		id, ok := PeekID(body)
+		r.ID = id
+		return ok, &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("unknown tag %d", r.Tag)}
+	}
+	switch {
+	case err != nil:
+	case s.bad:
+		err = errMalformed(r.Tag)
+	case !hasID:
+		err = errMissing(r.Tag, "id")
+	}
+	return hasID, err
+}
+
+// checkKey refuses the keys that the dialect or the limits do not allow.
+func checkKey(d Dialect, key []byte, limits *Limits) error {
+	if len(key) == 0 && d == Multileveldown {
+		return &mld.Error{Code: mld.CodeInvalidArgument, Msg: "key cannot be an empty Buffer"}
+	}
+	return limits.key(key)
+}
+
+var (
+	errNoValue = &worded{
+		err:            mld.Error{Code: mld.CodeInvalidArgument, Msg: "a put has no value"},
+		multileveldown: "value cannot be `null` or `undefined`",
+		manyLevel:      "LEVEL_INVALID_VALUE",
+	}
+	errOpType = &worded{
+		err:            mld.Error{Code: mld.CodeInvalidArgument, Msg: `an operation of a batch is neither "put" nor "del"`},
+		multileveldown: "`type` must be 'put' or 'del'",
+		manyLevel:      "LEVEL_REMOTE_ERROR",
+	}
+)
+
+func (r *Request) decodeSingle(d Dialect, s *scanner, limits *Limits) (hasID bool, err error) {
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldKey:
+			r.Key = s.data()
+		case fieldValue:
+			r.Value = s.data()
+		case fieldDurability:
+			r.Durability = s.durability()
+		case fieldSnapshot:
+			r.Snapshot = s.uint32()
+		}
+	}
+	switch {
+	case s.bad:
+		return hasID, nil
+	case r.Key == nil:
+		return hasID, errMissing(r.Tag, "key")
+	case r.Tag == TagPut && r.Value == nil:
+		return hasID, errNoValue
+	}
+	if err := checkKey(d, r.Key, limits); err != nil {
+		return hasID, err
+	}
+	return hasID, limits.value(r.Value)
+}
+
+func (r *Request) decodeBatch(d Dialect, s *scanner, limits *Limits) (hasID bool, err error) {
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldOps:
+			if err != nil {
+				continue // the id may follow
+			}
+			if err = checkLimit("operations of a batch", "max-batch-ops", len(r.Ops)+1, limits.BatchOps); err == nil {
+				err = r.decodeOp(d, s.data(), limits)
+			}
+		case fieldDurability:
+			r.Durability = s.durability()
+		}
+	}
+	return hasID, err
+}
+
+func (r *Request) decodeOp(d Dialect, body []byte, limits *Limits) error {
+	s := scanner{rest: body}
+	var op mld.Op
+	var kind []byte
+	for s.next() {
+		switch s.field {
+		case fieldOpType:
+			kind = s.data()
+		case fieldOpKey:
+			op.Key = s.data()
+		case fieldOpValue:
+			op.Value = s.data()
+		}
+	}
+	switch {
+	case s.bad:
+		return errMalformed(r.Tag)
+	case kind == nil:
+		return errMissing(r.Tag, "type of an operation")
+	case string(kind) == "put":
+		op.Kind = mld.OpPut
+	case string(kind) == "del":
+		op.Kind, op.Value = mld.OpDelete, nil
+	default:
+		return errOpType
+	}
+	if op.Key == nil {
+		return errMissing(r.Tag, "key of an operation")
+	}
+	if op.Kind == mld.OpPut && op.Value == nil {
+		return errNoValue
+	}
+	if err := checkKey(d, op.Key, limits); err != nil {
+		return err
+	}
+	if err := limits.value(op.Value); err != nil {
+		return err
+	}
+	r.Ops = append(r.Ops, op)
+	return nil
+}
+
+func (r *Request) decodeGetMany(d Dialect, s *scanner, limits *Limits) (hasID bool, err error) {
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldKeys:
+			if err != nil {
+				continue
+			}
+			key := s.data()
+			if err = checkLimit("keys of a get-many", "max-keys", len(r.Keys)+1, limits.Keys); err == nil {
+				if err = checkKey(d, key, limits); err == nil {
+					r.Keys = append(r.Keys, key)
+				}
+			}
+		case fieldSnapshot:
+			r.Snapshot = s.uint32()
+		}
+	}
+	return hasID, err
+}
+
+func (r *Request) decodeClear(d Dialect, s *scanner, limits *Limits) (hasID bool, err error) {
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldClearOptions:
+			err = r.decodeOptions(d, s.data(), limits)
+		case fieldDurability:
+			r.Durability = s.durability()
+		}
+	}
+	return hasID, err
+}
+
+// decodeIteratorMultileveldown tells the three uses of the message apart:
+// credit of 0 closes, options open, and neither gives credit, or opens with
+// everything if the id is new, which the server knows.
+func (r *Request) decodeIteratorMultileveldown(s *scanner, limits *Limits) (hasID bool, err error) {
+	hasCredit := false
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldBatch:
+			r.Credit, hasCredit = s.uint32(), true
+		case fieldOptions:
+			if options := s.data(); !s.bad {
+				r.Opens = true
+				err = r.decodeOptions(Multileveldown, options, limits)
+			}
+		case fieldSnapshot:
+			r.Snapshot = s.uint32()
+		}
+	}
+	if hasCredit && r.Credit == 0 {
+		r.Opens = false
+		return hasID, nil
+	}
+	if !hasCredit {
+		r.Credit = math.MaxUint32
+	}
+	return hasID, err
+}
+
+func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID bool, err error) {
+	hasSeq, hasConsumed := false, false
+	r.Opens = true
+	var options []byte
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldSeq:
+			r.Seq, hasSeq = s.uint32(), true
+		case fieldOptions:
+			options = s.data()
+		case fieldConsumed:
+			r.Consumed, hasConsumed = s.uint64(), true
+		case fieldBookmark:
+			r.Bookmark = s.data()
+		case fieldSeek:
+			r.Seek = s.data()
+		case fieldSnapshot:
+			r.Snapshot = s.uint32()
+		case fieldPageBytes:
+			r.PageBytes = s.uint32()
+		}
+	}
+	switch {
+	case s.bad:
+		return hasID, nil
+	case !hasSeq:
+		return hasID, errMissing(r.Tag, "seq")
+	case options == nil:
+		return hasID, errMissing(r.Tag, "options")
+	case !hasConsumed:
+		return hasID, errMissing(r.Tag, "consumed")
+	}
+	return hasID, r.decodeOptions(ManyLevel, options, limits)
+}
+
+func (r *Request) decodeIteratorControl(s *scanner) (hasID bool, err error) {
+	hasSeq, hasConsumed := false, false
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldSeq:
+			r.Seq, hasSeq = s.uint32(), true
+		case fieldAckConsumed: // and fieldTarget
+			if r.Tag == TagIteratorAck {
+				r.Consumed, hasConsumed = s.uint64(), true
+			} else if r.Tag == TagIteratorSeek {
+				r.Seek = s.data()
+			}
+		}
+	}
+	switch {
+	case s.bad || r.Tag == TagIteratorClose:
+	case !hasSeq:
+		err = errMissing(r.Tag, "seq")
+	case r.Tag == TagIteratorAck && !hasConsumed:
+		err = errMissing(r.Tag, "consumed")
+	case r.Tag == TagIteratorSeek && r.Seek == nil:
+		err = errMissing(r.Tag, "target")
+	}
+	return hasID, err
+}
+
+// decodeOptions decodes the options of an iterator or a clear. A field that is
+// absent is false, no bound, or a limit of 0, as the npm packages have it, which
+// always write keys, values, limit and reverse.
+func (r *Request) decodeOptions(d Dialect, body []byte, limits *Limits) error {
+	s := scanner{rest: body}
+	keys, values := false, false
+	limit := int64(0)
+	rg := &r.Range
+	for s.next() {
+		switch s.field {
+		case fieldOptKeys:
+			keys = s.boolean()
+		case fieldOptValues:
+			values = s.boolean()
+		case fieldOptGT:
+			rg.GT = s.data()
+		case fieldOptGTE:
+			rg.GTE = s.data()
+		case fieldOptLT:
+			rg.LT = s.data()
+		case fieldOptLTE:
+			rg.LTE = s.data()
+		case fieldOptLimit:
+			limit = unzigzag(s.uint64())
+		case fieldOptReverse:
+			rg.Reverse = s.boolean()
+		}
+	}
+	if s.bad {
+		return errMalformed(r.Tag)
+	}
+	for _, bound := range [...][]byte{rg.GT, rg.GTE, rg.LT, rg.LTE} {
+		if err := limits.key(bound); err != nil {
+			return err
+		}
+	}
+	if d == ManyLevel {
+		// The public suite of abstract-level demands this order of precedence.
+		if rg.GTE != nil {
+			rg.GT = nil
+		}
+		if rg.LTE != nil {
+			rg.LT = nil
+		}
+	}
+	r.KeysOnly = keys && !values
+	r.ValuesOnly = values && !keys
+	if r.Limited = limit >= 0; r.Limited {
+		rg.Limit = int(min(limit, math.MaxInt))
+	}
+	return nil
+}
+
+func (r *Request) decodeHello(s *scanner) error {
+	for s.next() {
+		switch s.field {
+		case fieldHelloVersion:
+			r.Version = s.uint32()
+		case fieldHelloDialect:
+			r.Dialect = Dialect(min(s.uint32(), 0xff))
+		}
+	}
+	switch {
+	case s.bad:
+		return errMalformed(r.Tag)
+	case r.Version == 0:
+		return errMissing(r.Tag, "version")
+	case r.Dialect != Multileveldown && r.Dialect != ManyLevel:
+		return &mld.Error{Code: mld.CodeProtocol, Msg: "the hello names no dialect that is known here"}
+	}
+	return nil
+}
+
+func (r *Request) decodeExtension(s *scanner) (hasID bool, err error) {
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.uint32(), true
+		case fieldSnapshotNumber:
+			r.Snapshot = s.uint32()
+		}
+	}
+	if r.Tag != TagStats && r.Snapshot == 0 && !s.bad {
+		err = errMissing(r.Tag, "snapshot")
+	}
+	return hasID, err
+}
+
+// durability takes the field as a durability; one that a later version may
+// know counts as the most careful.
+func (s *scanner) durability() mld.Durability {
+	switch s.uint32() {
+	case 0:
+		return mld.DurabilityDefault
+	case uint32(mld.DurabilityNoSync):
+		return mld.DurabilityNoSync
+	default:
+		return mld.DurabilitySync
+	}
+}

@@ -1,0 +1,467 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/multileveldown/mld"
+)
+
+// The tags of what a server sends.
+const (
+	TagCallback        = 0
+	TagIteratorData    = 1
+	TagGetManyCallback = 2
+	TagIteratorError   = 3
+	TagIteratorEnd     = 4
+
+	// The extensions, which a client of the npm packages ignores.
+	TagWelcome = 64
+	TagDrain   = 65
+	TagGoodbye = 66
+)
+
+const (
+	fieldError        = 2
+	fieldResult       = 3
+	fieldResults      = 3
+	fieldResultValue  = 1
+	fieldData         = 3
+	fieldIterError    = 3
+	fieldEntryKey     = 3
+	fieldEntryValue   = 4
+	fieldCode         = 16 // extension: the mld.Code of an error
+	fieldReason       = 17 // extension: the words of an error
+	fieldVersion      = 1
+	fieldFeatures     = 2
+	fieldMaxFrame     = 3
+	fieldReadOnly     = 4
+	fieldGoodbyeCode  = 1
+	fieldGoodbyeWords = 2
+)
+
+// ProtocolVersion is the version of the extensions that this package writes.
+const ProtocolVersion = 1
+
+// Features are what a server offers beyond the npm packages, one bit each.
+type Features uint64
+
+const (
+	// FeatureSnapshots: the server keeps explicit snapshots.
+	FeatureSnapshots Features = 1 << iota
+	// FeaturePages: the server honours the size that an iterator asks of its
+	// messages.
+	FeaturePages
+	// FeatureDurability: the server honours the durability of a write.
+	FeatureDurability
+	// FeatureStats: the server answers Stats.
+	FeatureStats
+)
+
+// Welcome is what a server of this project says first.
+type Welcome struct {
+	Version  uint32
+	Features Features
+	// MaxFrame is the limit of what the server reads in one frame, in bytes.
+	MaxFrame uint64
+	// ReadOnly says that writes will be refused.
+	ReadOnly bool
+}
+
+// AppendOK appends a callback that says no more than that a call has been done.
+func AppendOK(dst []byte, id uint32) []byte {
+	dst = append(dst, byte(2+uvarintLen(uint64(id))), TagCallback, fieldID<<3)
+	return binary.AppendUvarint(dst, uint64(id))
+}
+
+// AppendValue appends the callback of a get that found a value.
+func AppendValue(dst []byte, id uint32, value []byte) []byte {
+	size := 2 + uvarintLen(uint64(id)) + bytesLen(len(value))
+	dst = binary.AppendUvarint(dst, uint64(size))
+	dst = append(dst, TagCallback, fieldID<<3)
+	dst = binary.AppendUvarint(dst, uint64(id))
+	return appendBytes(dst, fieldResult, value)
+}
+
+// AppendError appends the callback of a call that failed with err.
+func AppendError(dst []byte, d Dialect, id uint32, err error) []byte {
+	return appendFailure(dst, TagCallback, d, id, err)
+}
+
+// AppendManyError appends the callback of a get-many that failed with err.
+func AppendManyError(dst []byte, d Dialect, id uint32, err error) []byte {
+	return appendFailure(dst, TagGetManyCallback, d, id, err)
+}
+
+func appendFailure(dst []byte, tag byte, d Dialect, id uint32, err error) []byte {
+	start := len(dst)
+	dst = beginFrame(dst, tag)
+	dst = appendUint(dst, fieldID, uint64(id))
+	dst = appendBytes(dst, fieldError, errorText(d, err))
+	return endFrame(appendReason(dst, err), start)
+}
+
+// appendReason appends what the error fields of the npm packages cannot say. A
+// key that was not found needs no more words.
+func appendReason(dst []byte, err error) []byte {
+	code := mld.CodeOf(err)
+	if code == mld.CodeNotFound {
+		return dst
+	}
+	dst = appendBytes(dst, fieldCode, string(code))
+	return appendBytes(dst, fieldReason, reason(err))
+}
+
+// AppendMany appends the callback of a get-many. A nil value is one that is not
+// there.
+func AppendMany(dst []byte, id uint32, values [][]byte) []byte {
+	size := 2 + uvarintLen(uint64(id))
+	for _, v := range values {
+		size += bytesLen(manyLen(v))
+	}
+	dst = binary.AppendUvarint(dst, uint64(size))
+	dst = append(dst, TagGetManyCallback, fieldID<<3)
+	dst = binary.AppendUvarint(dst, uint64(id))
+	for _, v := range values {
+		dst = append(dst, fieldResults<<3|typeBytes)
+		dst = binary.AppendUvarint(dst, uint64(manyLen(v)))
+		dst = appendOptional(dst, fieldResultValue, v)
+	}
+	return dst
+}
+
+func manyLen(v []byte) int {
+	if v == nil {
+		return 0
+	}
+	return bytesLen(len(v))
+}
+
+// AppendIteratorError appends the message that ends an iterator with err.
+func AppendIteratorError(dst []byte, d Dialect, id, seq uint32, err error) []byte {
+	if d == Multileveldown {
+		return appendFailure(dst, TagIteratorData, d, id, err)
+	}
+	start := len(dst)
+	dst = beginFrame(dst, TagIteratorError)
+	dst = appendUint(dst, fieldID, uint64(id))
+	dst = appendUint(dst, fieldSeq, uint64(seq))
+	dst = appendBytes(dst, fieldIterError, errorText(d, err))
+	return endFrame(appendReason(dst, err), start)
+}
+
+// AppendIteratorEnd appends the message that ends an iterator.
+func AppendIteratorEnd(dst []byte, d Dialect, id, seq uint32) []byte {
+	start := len(dst)
+	if d == Multileveldown {
+		dst = beginFrame(dst, TagIteratorData)
+		dst = appendUint(dst, fieldID, uint64(id))
+	} else {
+		dst = beginFrame(dst, TagIteratorEnd)
+		dst = appendUint(dst, fieldID, uint64(id))
+		dst = appendUint(dst, fieldSeq, uint64(seq))
+	}
+	return endFrame(dst, start)
+}
+
+// AppendWelcome appends the answer to a hello.
+func AppendWelcome(dst []byte, w *Welcome) []byte {
+	start := len(dst)
+	dst = beginFrame(dst, TagWelcome)
+	dst = appendUint(dst, fieldVersion, uint64(w.Version))
+	dst = appendUint(dst, fieldFeatures, uint64(w.Features))
+	dst = appendUint(dst, fieldMaxFrame, w.MaxFrame)
+	dst = appendBool(dst, fieldReadOnly, w.ReadOnly)
+	return endFrame(dst, start)
+}
+
+// AppendDrain appends the notice that the server is about to close the
+// connection once it has answered what was sent: the client should send its
+// next calls on another one.
+func AppendDrain(dst []byte) []byte {
+	return append(dst, 1, TagDrain)
+}
+
+// AppendGoodbye appends the reason why the connection is closed after it.
+func AppendGoodbye(dst []byte, err error) []byte {
+	start := len(dst)
+	dst = beginFrame(dst, TagGoodbye)
+	dst = appendBytes(dst, fieldGoodbyeCode, string(mld.CodeOf(err)))
+	dst = appendBytes(dst, fieldGoodbyeWords, reason(err))
+	return endFrame(dst, start)
+}
+
+// AppendHeartbeat appends an empty frame, which every peer passes over: it only
+// shows that this side lives.
+func AppendHeartbeat(dst []byte) []byte {
+	return append(dst, 0)
+}
+
+// A Page is a message of entries under construction, in either dialect: in
+// many-level's one message for all of them, in multileveldown's one each.
+type Page struct {
+	dialect Dialect
+	id, seq uint32
+	start   int // where the frame begins in dst
+	entries int
+}
+
+// pagePrefix is how many bytes the length of a page takes: a varint of fixed
+// width, for moving a page to make room for its length would cost more than the
+// bytes that are saved. It is enough for 256 MiB.
+const pagePrefix = 4
+
+// maxPage is the greatest size of a page, in bytes.
+const maxPage = 1<<(7*pagePrefix) - 1
+
+// Begin starts a page at the end of dst.
+func (p *Page) Begin(dst []byte, d Dialect, id, seq uint32) []byte {
+	*p = Page{dialect: d, id: id, seq: seq, start: len(dst)}
+	if d == Multileveldown {
+		return dst
+	}
+	dst = append(dst, 0, 0, 0, 0, TagIteratorData)
+	dst = appendUint(dst, fieldID, uint64(id))
+	return appendUint(dst, fieldSeq, uint64(seq))
+}
+
+// Add appends an entry. A nil key or value is left out: in many-level's dialect
+// at most one of the two may be nil, and always the same one of a page.
+func (p *Page) Add(dst, key, value []byte) []byte {
+	p.entries++
+	if p.dialect != Multileveldown {
+		dst = appendOptional(dst, fieldData, key)
+		return appendOptional(dst, fieldData, value)
+	}
+	size := 2 + uvarintLen(uint64(p.id))
+	if key != nil {
+		size += bytesLen(len(key))
+	}
+	if value != nil {
+		size += bytesLen(len(value))
+	}
+	dst = binary.AppendUvarint(dst, uint64(size))
+	dst = append(dst, TagIteratorData, fieldID<<3)
+	dst = binary.AppendUvarint(dst, uint64(p.id))
+	dst = appendOptional(dst, fieldEntryKey, key)
+	return appendOptional(dst, fieldEntryValue, value)
+}
+
+// Entries returns how many entries the page has, Size how many bytes, given dst.
+func (p *Page) Entries() int        { return p.entries }
+func (p *Page) Size(dst []byte) int { return len(dst) - p.start }
+
+// End finishes the page. A page without entries leaves nothing in dst, for an
+// empty list of data would be taken for the end of the iterator.
+func (p *Page) End(dst []byte) []byte {
+	if p.dialect == Multileveldown {
+		return dst
+	}
+	if p.entries == 0 {
+		return dst[:p.start]
+	}
+	size := len(dst) - p.start - pagePrefix
+	if size > maxPage {
+		return p.endHuge(dst, size)
+	}
+	for i := range pagePrefix {
+		dst[p.start+i] = byte(size>>(7*i)) | 0x80
+	}
+	dst[p.start+pagePrefix-1] &^= 0x80
+	return dst
+}
+
+// endHuge makes room for a longer length, for a value of more than 256 MiB.
+func (p *Page) endHuge(dst []byte, size int) []byte {
+	var prefix [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(prefix[:], uint64(size))
+	dst = append(dst, prefix[:n-pagePrefix]...)
+	copy(dst[p.start+n:], dst[p.start+pagePrefix:p.start+pagePrefix+size])
+	copy(dst[p.start:], prefix[:n])
+	return dst
+}
+
+// Response is what a server sends, decoded. The same Response is decoded into
+// again and again; its slices alias the frame, except Values, whose list is
+// reused.
+type Response struct {
+	Tag byte
+	ID  uint32
+	Seq uint32 // of an iterator's message in the many-level dialect
+
+	// Err is the failure that the message tells of, if any; an [*mld.Error]
+	// with Remote set, or [mld.ErrNotFound].
+	Err error
+	// Value is a get's result; nil is absent.
+	Value []byte
+	// Values are a get-many's results; a nil one is absent.
+	Values [][]byte
+	// Data are the fields of an iterator's message, for [Response.Entries] to
+	// walk; End says that it was the last one.
+	Data []byte
+	End  bool
+
+	Welcome Welcome
+
+	// entry is the single entry of multileveldown's messages, recoded.
+	entry []byte
+}
+
+// reset empties the response, keeping the memory of its lists.
+func (r *Response) reset() {
+	values, entry := r.Values[:0], r.entry[:0]
+	*r = Response{Values: values, entry: entry}
+}
+
+// ErrUnknownTag is returned by [Response.Decode] for a message that it does not
+// know and that is to be passed over.
+var ErrUnknownTag error = &mld.Error{Code: mld.CodeProtocol, Msg: "a message with an unknown tag"}
+
+// Decode decodes the body of a frame from a server that speaks dialect d, which
+// must not be Auto. Its error is [mld.ErrProtocol]; a failure that the server
+// tells of is no error of Decode's but in Err.
+func (r *Response) Decode(d Dialect, body []byte) error {
+	r.reset()
+	if len(body) == 0 {
+		return &mld.Error{Code: mld.CodeProtocol, Msg: "an empty message"}
+	}
+	r.Tag = body[0]
+	switch r.Tag {
+	case TagCallback, TagGetManyCallback, TagIteratorData, TagIteratorError, TagIteratorEnd, TagGoodbye:
+	case TagWelcome:
+		return r.decodeWelcome(body)
+	case TagDrain:
+		return nil
+	default:
+		return ErrUnknownTag
+	}
+	var text, code, words []byte
+	var key, value []byte
+	hasID, hasSeq := false, false
+	first, last := -1, -1 // the fields of data, where they stand together
+	s := scanner{rest: body[1:]}
+	for {
+		at := len(body) - len(s.rest)
+		if !s.next() {
+			break
+		}
+		switch {
+		case s.field == fieldCode:
+			code = s.data()
+		case s.field == fieldReason:
+			words = s.data()
+		case r.Tag == TagGoodbye:
+			if s.field == fieldGoodbyeCode {
+				code = s.data()
+			} else if s.field == fieldGoodbyeWords {
+				words = s.data()
+			}
+		case s.field == fieldID:
+			r.ID, hasID = s.uint32(), true
+		case r.Tag == TagCallback && s.field == fieldResult:
+			r.Value = s.data()
+		case r.Tag == TagGetManyCallback && s.field == fieldResults:
+			r.decodeResult(&s)
+		case r.Tag == TagIteratorData && d == Multileveldown && s.field == fieldEntryKey:
+			key = s.data()
+		case r.Tag == TagIteratorData && d == Multileveldown && s.field == fieldEntryValue:
+			value = s.data()
+		case r.Tag == TagIteratorData && d == ManyLevel && s.field == fieldData:
+			s.data()
+			if first < 0 {
+				first, last = at, at
+			}
+			if last != at {
+				return &mld.Error{Code: mld.CodeProtocol, Msg: "the data of an iterator is scattered"}
+			}
+			last = len(body) - len(s.rest)
+		case d == ManyLevel && s.field == fieldSeq && (r.Tag == TagIteratorData || r.Tag == TagIteratorError || r.Tag == TagIteratorEnd):
+			r.Seq, hasSeq = s.uint32(), true
+		case r.Tag == TagIteratorError && s.field == fieldIterError, s.field == fieldError:
+			text = s.data()
+		}
+	}
+	iterator := r.Tag == TagIteratorData || r.Tag == TagIteratorError || r.Tag == TagIteratorEnd
+	switch {
+	case s.bad:
+		return &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("the server's message %d does not decode", r.Tag)}
+	case !hasID && r.Tag != TagGoodbye, iterator && d == ManyLevel && !hasSeq:
+		return &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("the server's message %d has no id or seq", r.Tag)}
+	}
+	if len(text) > 0 || len(code) > 0 {
+		r.Err = remoteError(d, string(text), string(code), string(words))
+	}
+	if iterator {
+		r.decodeEntries(d, body, first, last, key, value)
+	}
+	return nil
+}
+
+func (r *Response) decodeResult(s *scanner) {
+	inner := scanner{rest: s.data()}
+	var value []byte
+	for inner.next() {
+		if inner.field == fieldResultValue {
+			value = inner.data()
+		}
+	}
+	s.bad = s.bad || inner.bad
+	r.Values = append(r.Values, value)
+}
+
+// decodeEntries settles what an iterator's message brings.
+func (r *Response) decodeEntries(d Dialect, body []byte, first, last int, key, value []byte) {
+	switch {
+	case r.Err != nil || r.Tag != TagIteratorData:
+		r.End = true
+	case d == ManyLevel && first >= 0:
+		r.Data = body[first:last]
+	case d == Multileveldown && (key != nil || value != nil):
+		r.entry = appendOptional(r.entry, fieldData, key)
+		r.entry = appendOptional(r.entry, fieldData, value)
+		r.Data = r.entry
+	default:
+		r.End = true
+	}
+}
+
+func (r *Response) decodeWelcome(body []byte) error {
+	s := scanner{rest: body[1:]}
+	for s.next() {
+		switch s.field {
+		case fieldVersion:
+			r.Welcome.Version = s.uint32()
+		case fieldFeatures:
+			r.Welcome.Features = Features(s.uint64())
+		case fieldMaxFrame:
+			r.Welcome.MaxFrame = s.uint64()
+		case fieldReadOnly:
+			r.Welcome.ReadOnly = s.boolean()
+		}
+	}
+	if s.bad || r.Welcome.Version == 0 {
+		return &mld.Error{Code: mld.CodeProtocol, Msg: "the server's welcome does not decode"}
+	}
+	return nil
+}
+
+// NextDatum takes the first datum off the data of an iterator's message: a key
+// or a value, in turn or always the same, as the iterator was opened. It
+// returns false when data is empty. The datum aliases data and is not nil.
+func NextDatum(data []byte) (datum, rest []byte, ok bool) {
+	s := scanner{rest: data}
+	if !s.next() || s.typ != typeBytes {
+		return nil, nil, false
+	}
+	return s.bytes, s.rest, true
+}
+
+// saturate returns n as a limit on the wire, where -1 is none.
+func saturate(n int) int64 {
+	if n < 0 {
+		return -1
+	}
+	// JavaScript writes integers up to 2^53 there and can read no larger ones.
+	return int64(min(uint64(n), 1<<53, math.MaxInt64))
+}

@@ -348,17 +348,16 @@ func (r *Request) decodeClear(d Dialect, s *scanner, limits *Limits) (hasID bool
 	return hasID, err
 }
 
-// decodeIteratorMultileveldown tells the three uses of the message apart:
-// credit of 0 closes, options open, and neither gives credit, or opens with
+// decodeIteratorMultileveldown tells the three uses of the message apart: no
+// credit closes, options open, and neither gives credit, or opens with
 // everything if the id is new, which the server knows.
 func (r *Request) decodeIteratorMultileveldown(s *scanner, limits *Limits) (hasID bool, err error) {
-	hasCredit := false
 	for s.next() {
 		switch s.field {
 		case fieldID:
 			r.ID, hasID = s.uint32(), true
 		case fieldBatch:
-			r.Credit, hasCredit = s.uint32(), true
+			r.Credit = s.uint32()
 		case fieldOptions:
 			if options := s.data(); !s.bad {
 				r.Opens = true
@@ -368,12 +367,9 @@ func (r *Request) decodeIteratorMultileveldown(s *scanner, limits *Limits) (hasI
 			r.Snapshot = s.uint32()
 		}
 	}
-	if hasCredit && r.Credit == 0 {
+	if r.Credit == 0 {
 		r.Opens = false
 		return hasID, nil
-	}
-	if !hasCredit {
-		r.Credit = math.MaxUint32
 	}
 	return hasID, err
 }
@@ -489,7 +485,7 @@ func (r *Request) decodeOptions(d Dialect, body []byte, limits *Limits) error {
 		}
 	}
 	r.KeysOnly = keys && !values
-	r.ValuesOnly = values && !keys
+	r.ValuesOnly = !keys // also where neither is asked for: an entry is never without both
 	if r.Limited = limit >= 0; r.Limited {
 		rg.Limit = int(min(limit, math.MaxInt))
 	}

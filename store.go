@@ -83,6 +83,34 @@ func GetPinned(ctx context.Context, r Reader, key []byte) ([]byte, io.Closer, er
 	return value, nil, err
 }
 
+// EachGetter is implemented by a store or a snapshot that can lend the values of
+// many keys one after the other, so that they need not all be held at once.
+type EachGetter interface {
+	// GetEach calls f for each key, in the order of keys, with its value, which
+	// is nil for a key that is not there. All values come from one state of the
+	// store. A value must not be changed and is valid until f returns. GetEach
+	// stops at the first error of f and returns it.
+	GetEach(ctx context.Context, keys [][]byte, f func(i int, value []byte) error) error
+}
+
+// GetEach calls r's GetEach where r is an [EachGetter], and else goes through
+// what its GetMany returns.
+func GetEach(ctx context.Context, r Reader, keys [][]byte, f func(i int, value []byte) error) error {
+	if e, ok := r.(EachGetter); ok {
+		return e.GetEach(ctx, keys, f)
+	}
+	values, err := r.GetMany(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i, value := range values {
+		if err := f(i, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Stats is what a store tells of itself.
 type Stats struct {
 	// Engine names the implementation: "pebble", "leveldb", "memory" …

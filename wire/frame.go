@@ -44,6 +44,11 @@ func (e *FrameTooLargeError) Error() string {
 
 // FrameReader splits a stream into frames. It is used by one goroutine.
 type FrameReader struct {
+	// Reserve, where it is set, is asked before the buffer takes delta more
+	// bytes of memory, and told with a negative delta when it gives them back.
+	// Its error is returned by Next and ends the reader.
+	Reserve func(delta int) error
+
 	r     io.Reader
 	limit int
 	buf   []byte // buf[pos:] was read and not returned yet
@@ -155,15 +160,17 @@ func (f *FrameReader) fill(need int) error {
 	}
 	switch {
 	case have == 0 && cap(f.buf) > maxBuffer && f.small > patience:
-		f.buf = make([]byte, 0, bufferSize)
+		if err := f.resize(bufferSize); err != nil {
+			return err
+		}
 	case have == 0 && full && cap(f.buf) < maxBuffer, have == cap(f.buf), full && need > cap(f.buf):
 		size := 2 * cap(f.buf)
 		if need <= cap(f.buf) {
 			size = min(size, max(maxBuffer, cap(f.buf)))
 		}
-		grown := make([]byte, have, size)
-		copy(grown, f.buf[f.pos:])
-		f.buf = grown
+		if err := f.resize(size); err != nil {
+			return err
+		}
 	default:
 		f.buf = f.buf[:copy(f.buf, f.buf[f.pos:])]
 	}
@@ -180,6 +187,29 @@ func (f *FrameReader) fill(need int) error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// resize moves what is buffered into a buffer of another size.
+func (f *FrameReader) resize(size int) error {
+	if f.Reserve != nil {
+		if err := f.Reserve(size - cap(f.buf)); err != nil {
+			f.err = err
+			return err
+		}
+	}
+	buf := make([]byte, len(f.buf)-f.pos, size)
+	copy(buf, f.buf[f.pos:])
+	f.buf = buf
+	return nil
+}
+
+// Release gives back, to Reserve, all that the buffer took beyond its first
+// size. The reader must not be used any more.
+func (f *FrameReader) Release() {
+	if f.Reserve != nil {
+		_ = f.Reserve(bufferSize - cap(f.buf)) // giving back cannot fail
+	}
+	f.buf = nil
 }
 
 // AppendFrame appends a frame with the given body, for use by tests and tools;

@@ -1,19 +1,7 @@
 'use strict'
 
 const net = require('net')
-
-let stores = 0
-
-// newStore returns a function that connects to a store of its own, empty at
-// first, of the server of named stores at address.
-exports.newStore = function (address) {
-  const name = `store-${++stores}`
-  return () => {
-    const socket = exports.dial(address)
-    socket.write(name + '\n')
-    return socket
-  }
-}
+const { pipeline } = require('stream')
 
 // dial connects to HOST:PORT. A lost connection is no error: the stream ends.
 exports.dial = function (address) {
@@ -21,4 +9,38 @@ exports.dial = function (address) {
   const socket = net.connect({ host: hostname, port, noDelay: true })
   socket.on('error', () => {})
   return socket
+}
+
+// dialStore connects to a store of the server of named stores at address. A
+// store whose name is new is empty.
+exports.dialStore = function (address, name) {
+  const socket = exports.dial(address)
+  socket.write(name + '\n')
+  return socket
+}
+
+// connect gives a client its connection.
+exports.connect = function (client, socket) {
+  const stream = client.createRpcStream()
+  pipeline(socket, stream, socket, () => {})
+  return stream
+}
+
+// keepConnected gives a client connections that dial makes, one after the
+// other, until the returned function is called.
+exports.keepConnected = function (client, dial) {
+  let done = false
+  let socket
+  const next = () => {
+    if (done) return
+    socket = dial()
+    const stream = exports.connect(client, socket)
+    // The client takes a new stream when it has seen the end of the old one.
+    stream.once('close', () => setImmediate(next))
+  }
+  next()
+  return () => {
+    done = true
+    socket.destroy()
+  }
 }

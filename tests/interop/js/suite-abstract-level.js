@@ -8,16 +8,18 @@
 const test = require('tape')
 const suite = require('abstract-level/test')
 const { ManyLevelGuest } = require('many-level')
-const { newStore } = require('./connect')
+const { dialStore } = require('./connect')
 
 const address = process.argv[2]
+let stores = 0
 
 suite({
   test,
   factory (options) {
     // The suite opens databases again that it closed, which a guest can only
     // do with this option, made for that.
-    return new ManyLevelGuest({ ...options, _remote: newStore(address) })
+    const name = `store-${++stores}`
+    return new ManyLevelGuest({ ...options, _remote: () => dialStore(address, name) })
   }
 })
 

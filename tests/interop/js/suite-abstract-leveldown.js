@@ -10,16 +10,16 @@
 const test = require('tape')
 const suite = require('abstract-leveldown/test')
 const multileveldown = require('multileveldown')
-const { newStore } = require('./connect')
+const { connect, dialStore } = require('./connect')
 
 const address = process.argv[2]
+let stores = 0
 
 suite({
   test,
   factory () {
     const client = multileveldown.client()
-    const socket = newStore(address)()
-    socket.pipe(client.createRpcStream()).pipe(socket)
+    connect(client, dialStore(address, `store-${++stores}`))
     return client
   },
   bufferKeys: true,
@@ -32,7 +32,7 @@ suite({
   promises: true,
   seek: false,
   serialize: false,
-  snapshots: process.argv.includes('--snapshots'),
+  snapshots: false,
   status: true
 })
 

@@ -1,0 +1,217 @@
+package server
+
+import (
+	"bytes"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/wire"
+)
+
+// iterator is one that a client has open. One that has ended stays until the
+// client closes it: a late grant must not be taken for the opening of a new one,
+// and a seek may revive it.
+type iterator struct {
+	id, seq uint32
+	it      mld.Iterator // nil where there was nothing to open or opening failed
+	flow    wire.Flow
+	ended   bool
+
+	keys, values bool
+
+	// The limit is kept here and not by it, which reads ahead of the client: a
+	// seek gives back what was sent and not used.
+	limited  bool
+	limit    uint64
+	consumed uint64 // entries that the client is known to have used
+	counted  uint64 // entries that count against the limit
+
+	// skip is a key that is passed over if it comes first; nil is none.
+	skip []byte
+}
+
+func (it *iterator) close() {
+	if it.it != nil {
+		it.it.Close()
+	}
+}
+
+// iterate executes the iterator message in c.req. What it allows is sent at
+// once, so nothing of an iterator follows its close.
+func (c *conn) iterate() error {
+	it, live := c.iterators[c.req.ID]
+	switch c.req.Tag {
+	case wire.TagIteratorClose:
+		c.closeIterator(it)
+		return nil
+	case wire.TagIteratorAck:
+		if !live || c.req.Seq != it.seq {
+			return nil
+		}
+		it.consumed = max(it.consumed, c.req.Consumed)
+		it.flow.Grant(&c.req)
+		return c.pump(it)
+	case wire.TagIteratorSeek:
+		if !live {
+			return c.fail(&mld.Error{Code: mld.CodeInvalidArgument, Msg: "a seek of an iterator that is not open"})
+		}
+		it.seek(c.req.Seq, c.req.Seek)
+		return c.pump(it)
+	}
+	switch {
+	case c.dialect == wire.Multileveldown && c.req.Credit == 0:
+		c.closeIterator(it)
+		return nil
+	case live && c.dialect == wire.Multileveldown:
+		it.flow.Grant(&c.req)
+		return c.pump(it)
+	case live:
+		return nil // as the npm server does: it is open
+	}
+	return c.openIterator()
+}
+
+func (c *conn) closeIterator(it *iterator) {
+	if it != nil {
+		it.close()
+		delete(c.iterators, it.id)
+	}
+}
+
+func (c *conn) openIterator() error {
+	if len(c.iterators) >= c.srv.opts.Limits.Iterators {
+		return c.fail(errLimit("iterators of a connection", c.srv.opts.Limits.Iterators, "max-iterators"))
+	}
+	req := &c.req
+	it := &iterator{
+		id: req.ID, seq: req.Seq,
+		flow:    wire.NewFlow(c.dialect, req, c.srv.opts.Limits.Page),
+		keys:    !req.ValuesOnly,
+		values:  !req.KeysOnly,
+		limited: req.Limited, limit: uint64(req.Range.Limit),
+		consumed: req.Consumed, counted: req.Consumed,
+	}
+	r, err := c.reader()
+	if err == nil && !(it.limited && it.limit == 0) {
+		o := mld.IterOptions{Range: req.Range, KeysOnly: req.KeysOnly}
+		o.Limit = 0
+		it.it, err = r.NewIterator(c.ctx, &o)
+	}
+	if err != nil && storeGone(err) {
+		return err
+	}
+	if c.iterators == nil {
+		c.iterators = make(map[uint32]*iterator)
+	}
+	c.iterators[it.id] = it
+	if err != nil {
+		it.it, it.ended = nil, true
+		return c.fail(err)
+	}
+	switch {
+	case it.it == nil:
+	case req.Seek != nil:
+		it.it.Seek(req.Seek)
+	case req.Bookmark != nil:
+		it.it.Seek(req.Bookmark)
+		it.skip = bytes.Clone(req.Bookmark)
+		if it.skip == nil {
+			it.skip = []byte{}
+		}
+	}
+	return c.pump(it)
+}
+
+func (it *iterator) seek(seq uint32, target []byte) {
+	it.seq, it.ended, it.skip = seq, false, nil
+	it.counted = it.consumed
+	it.flow.Restart()
+	if it.it != nil {
+		it.it.Seek(target)
+	}
+}
+
+// next moves to the next entry within the limit.
+func (it *iterator) next() bool {
+	if it.it == nil || it.limited && it.counted >= it.limit || !it.it.Next() {
+		return false
+	}
+	if it.skip != nil {
+		passed := bytes.Equal(it.it.Key(), it.skip)
+		it.skip = nil
+		if passed && !it.it.Next() {
+			return false
+		}
+	}
+	it.counted++
+	return true
+}
+
+// entry returns what the client wants of the present entry, neither nil.
+func (it *iterator) entry() (key, value []byte) {
+	if it.keys {
+		if key = it.it.Key(); key == nil {
+			key = []byte{}
+		}
+	}
+	if it.values {
+		if value = it.it.Value(); value == nil {
+			value = []byte{}
+		}
+	}
+	return key, value
+}
+
+// pump sends as much as the client has allowed.
+func (c *conn) pump(it *iterator) error {
+	for !it.ended {
+		most, size := it.flow.Allowance()
+		if most == 0 {
+			return nil
+		}
+		var page wire.Page
+		c.out = page.Begin(c.out, c.dialect, it.id, it.seq)
+		for page.Entries() < most && page.Size(c.out) < size {
+			if !it.next() {
+				it.ended = true
+				break
+			}
+			key, value := it.entry()
+			c.out = page.Add(c.out, key, value)
+		}
+		c.out = page.End(c.out)
+		if page.Entries() > 0 {
+			it.flow.Sent(page.Entries())
+		}
+		if it.ended {
+			if err := c.endIterator(it); err != nil {
+				return err
+			}
+		}
+		if err := c.flushFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endIterator tells the client that, and why, an iterator has ended.
+func (c *conn) endIterator(it *iterator) error {
+	var err error
+	if it.it != nil {
+		err = it.it.Err()
+	}
+	switch {
+	case err == nil:
+		c.out = wire.AppendIteratorEnd(c.out, c.dialect, it.id, it.seq)
+	case storeGone(err):
+		return err
+	default:
+		c.out = wire.AppendIteratorError(c.out, c.dialect, it.id, it.seq, err)
+	}
+	if c.dialect == wire.Multileveldown {
+		// No seek can revive it, so its snapshot can go.
+		it.close()
+		it.it = nil
+	}
+	return nil
+}

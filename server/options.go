@@ -1,0 +1,136 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/wire"
+)
+
+// Options configure a [Server]. Nil is the zero value, and a zero field has the
+// default that its comment states.
+type Options struct {
+	// Dialect is what clients speak; [wire.Auto], the default, tells it by
+	// their first messages. A client of this project says what it speaks and is
+	// understood in any case.
+	Dialect wire.Dialect
+
+	// ReadOnly refuses every write with [mld.ErrReadOnly].
+	ReadOnly bool
+
+	// Durability is that of the writes that do not ask for one, as those of the
+	// npm packages never do. By default the store chooses.
+	Durability mld.Durability
+
+	// BeforeWrite, where it is set, is called before each put, delete, batch and
+	// clear, and may change or refuse it; see [Write].
+	BeforeWrite func(w *Write) error
+
+	// Limits bound what connections may take of this process.
+	Limits Limits
+
+	// IdleTimeout closes a connection that has sent nothing for so long.
+	// By default none is closed: an npm client may be silent for days. A peer
+	// that is gone is found by TCP's own keep-alive.
+	IdleTimeout time.Duration
+
+	// WriteTimeout closes a connection that has not taken an answer for so
+	// long. The default is 2 minutes; negative is never.
+	WriteTimeout time.Duration
+
+	// Logger gets what goes wrong with a connection, at level Info, and what
+	// goes wrong in this process, at level Error. By default nothing is logged.
+	Logger *slog.Logger
+}
+
+// Limits bound what connections may take. A zero field has the default that
+// its comment states; a negative one is no limit. Errors name a limit by the
+// flag of the command, which is in parentheses.
+type Limits struct {
+	// Connections is how many there may be at a time (max-connections); 16,384.
+	Connections int
+	// Frame is the size of a message in bytes (max-frame); 64 MiB.
+	Frame int
+	// Key and Value are their sizes in bytes (max-key, max-value); 1 MiB and
+	// the size of a frame.
+	Key   int
+	Value int
+	// BatchOps is the number of operations in a batch (max-batch-ops); 1,048,576.
+	BatchOps int
+	// Keys is the number of keys in a get-many (max-keys); 65,536.
+	Keys int
+	// Answer is the size in bytes of the answer to a get-many (max-answer); 64 MiB.
+	Answer int
+	// Iterators is how many a connection may have open (max-iterators); 1,024.
+	Iterators int
+	// Snapshots is how many a connection may have open (max-snapshots); 64.
+	Snapshots int
+	// Page is the size in bytes of a message of entries that a client may ask
+	// for (max-page); 256 KiB.
+	Page int
+	// InFlight is how many bytes of messages that are being received or
+	// answered all connections together may hold (max-in-flight-bytes);
+	// 256 MiB. What each takes at first, 4 KiB to read, is not counted.
+	InFlight int
+}
+
+const (
+	defaultConnections  = 16384
+	defaultAnswer       = 64 << 20
+	defaultIterators    = 1024
+	defaultSnapshots    = 64
+	defaultPage         = 256 << 10
+	defaultInFlight     = 256 << 20
+	defaultWriteTimeout = 2 * time.Minute
+)
+
+// withDefaults returns the options with every default filled in.
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.WriteTimeout == 0 {
+		d.WriteTimeout = defaultWriteTimeout
+	}
+	l := &d.Limits
+	for _, field := range []struct {
+		value *int
+		def   int
+	}{
+		{&l.Connections, defaultConnections},
+		{&l.Frame, wire.DefaultMaxFrame},
+		{&l.Key, wire.DefaultLimits.Key},
+		{&l.Value, wire.DefaultLimits.Value},
+		{&l.BatchOps, wire.DefaultLimits.BatchOps},
+		{&l.Keys, wire.DefaultLimits.Keys},
+		{&l.Answer, defaultAnswer},
+		{&l.Iterators, defaultIterators},
+		{&l.Snapshots, defaultSnapshots},
+		{&l.Page, defaultPage},
+		{&l.InFlight, defaultInFlight},
+	} {
+		switch {
+		case *field.value == 0:
+			*field.value = field.def
+		case *field.value < 0:
+			*field.value = int(^uint(0) >> 1)
+		}
+	}
+	return d
+}
+
+// message returns the limits that the decoder of messages holds.
+func (l *Limits) message() wire.Limits {
+	return wire.Limits{Key: l.Key, Value: l.Value, BatchOps: l.BatchOps, Keys: l.Keys}
+}
+
+// errLimit is returned for what would go above a limit.
+func errLimit(what string, limit int, flag string) error {
+	return &mld.Error{Code: mld.CodeLimitExceeded, Msg: fmt.Sprintf("more than %d %s (%s)", limit, what, flag)}
+}

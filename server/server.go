@@ -1,0 +1,277 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/wire"
+)
+
+// ErrServerClosed is returned by [Server.Serve] and [Server.ServeConn] after
+// Shutdown or Close.
+var ErrServerClosed = errors.New("mld: the server is closed")
+
+// Server serves a store. All its methods may be called together.
+type Server struct {
+	store    mld.Store
+	opts     Options
+	limits   wire.Limits
+	inFlight atomic.Int64 // bytes, see Limits.InFlight
+	counters counters
+
+	mu struct {
+		sync.Mutex
+		listeners map[net.Listener]struct{}
+		conns     map[*conn]struct{}
+		lastID    uint64
+		draining  bool
+		pulse     bool // the pulse goroutine runs
+	}
+	stop chan struct{} // closed with draining
+	idle chan struct{} // closed when draining and the last connection is gone
+	wg   sync.WaitGroup
+}
+
+// New returns a server of store. It does nothing until Serve or ServeConn is
+// called, and never closes the store.
+func New(store mld.Store, o *Options) *Server {
+	s := &Server{store: store, opts: o.withDefaults(), stop: make(chan struct{}), idle: make(chan struct{})}
+	s.limits = s.opts.Limits.message()
+	s.mu.listeners = make(map[net.Listener]struct{})
+	s.mu.conns = make(map[*conn]struct{})
+	return s
+}
+
+// ConnInfo tells of a connection.
+type ConnInfo struct {
+	// ID is a number that no other connection of the server has.
+	ID uint64
+	// RemoteAddr is the address of the client, if the stream has one.
+	RemoteAddr string
+}
+
+// Serve accepts connections from l and serves each until it ends. It blocks,
+// closes l, and always returns an error that is not nil: [ErrServerClosed] after
+// Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.addListener(l) {
+		l.Close()
+		return ErrServerClosed
+	}
+	defer s.removeListener(l)
+	var delay time.Duration
+	for {
+		stream, err := l.Accept()
+		if err == nil {
+			delay = 0
+			if c, err := s.newConn(stream); err != nil {
+				s.refuse(stream, err)
+			} else {
+				go c.serve(context.Background()) //nolint:errcheck // it has logged its error
+			}
+			continue
+		}
+		if s.isDraining() {
+			return ErrServerClosed
+		}
+		// What net/http does: a process that is out of file descriptors, say,
+		// may soon have some again.
+		var temporary interface{ Temporary() bool }
+		if !errors.As(err, &temporary) || !temporary.Temporary() {
+			return fmt.Errorf("mld: accept on %s: %w", l.Addr(), err)
+		}
+		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		s.opts.Logger.Error("accept failed, will try again", "addr", l.Addr().String(), "err", err, "delay", delay)
+		select {
+		case <-time.After(delay):
+		case <-s.stop:
+		}
+	}
+}
+
+// ServeConn serves one connection over any stream until it ends, ctx ends, or
+// the server is closed; then it closes the stream. It returns nil when the
+// client ended the connection between two messages.
+func (s *Server) ServeConn(ctx context.Context, stream io.ReadWriteCloser) error {
+	c, err := s.newConn(stream)
+	if err != nil {
+		s.refuse(stream, err)
+		return err
+	}
+	return c.serve(ctx)
+}
+
+// newConn registers a connection.
+func (s *Server) newConn(stream io.ReadWriteCloser) (*conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.draining {
+		return nil, ErrServerClosed
+	}
+	if len(s.mu.conns) >= s.opts.Limits.Connections {
+		s.counters.refused.Add(1)
+		return nil, errLimit("connections", s.opts.Limits.Connections, "max-connections")
+	}
+	s.mu.lastID++
+	c := newConn(s, stream, s.mu.lastID)
+	s.mu.conns[c] = struct{}{}
+	s.wg.Add(1)
+	s.counters.accepted.Add(1)
+	if !s.mu.pulse {
+		s.mu.pulse = true
+		s.wg.Go(s.pulse)
+	}
+	return c, nil
+}
+
+// refuse says why a stream is not served and closes it.
+func (s *Server) refuse(stream io.ReadWriteCloser, err error) {
+	s.opts.Logger.Info("connection refused", "remote", remoteAddr(stream), "err", err)
+	if d, ok := stream.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		// Whoever does not read this at once need not know.
+		if d.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			stream.Write(wire.AppendGoodbye(nil, err))
+		}
+	}
+	stream.Close()
+}
+
+func (s *Server) removeConn(c *conn) {
+	s.mu.Lock()
+	delete(s.mu.conns, c)
+	if s.mu.draining && len(s.mu.conns) == 0 {
+		close(s.idle)
+	}
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.draining {
+		return false
+	}
+	s.mu.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	s.mu.Lock()
+	delete(s.mu.listeners, l)
+	s.mu.Unlock()
+	l.Close()
+}
+
+func (s *Server) isDraining() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain stops the accepting of connections and returns those that there are.
+func (s *Server) drain() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mu.draining {
+		s.mu.draining = true
+		close(s.stop)
+		if len(s.mu.conns) == 0 {
+			close(s.idle)
+		}
+	}
+	for l := range s.mu.listeners {
+		l.Close()
+	}
+	conns := make([]*conn, 0, len(s.mu.conns))
+	for c := range s.mu.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+// Shutdown stops accepting, has every connection answer what it has received,
+// and returns when all are closed. A client of this project is told beforehand,
+// so that it sends its next calls elsewhere; one of the npm packages sees the
+// connection end, and with its retry option goes on elsewhere, too. When ctx
+// ends first, what is left is cut, and Shutdown returns the context's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	for _, c := range s.drain() {
+		s.wg.Go(c.drain)
+	}
+	select {
+	case <-s.idle:
+		s.wg.Wait()
+		return nil
+	case <-ctx.Done():
+		s.Close()
+		return ctx.Err()
+	}
+}
+
+// Close cuts all connections, closes the listeners, and waits for the calls
+// that the store is executing. It returns nil.
+func (s *Server) Close() error {
+	for _, c := range s.drain() {
+		c.cut(ErrServerClosed)
+	}
+	s.wg.Wait()
+	return nil
+}
+
+// reserve accounts for bytes in flight.
+func (s *Server) reserve(delta int) error {
+	if n := s.inFlight.Add(int64(delta)); delta > 0 && n > int64(s.opts.Limits.InFlight) {
+		s.inFlight.Add(int64(-delta))
+		s.counters.overloads.Add(1)
+		return errLimit("bytes in flight over all connections", s.opts.Limits.InFlight, "max-in-flight-bytes")
+	}
+	return nil
+}
+
+// pulseInterval is how long a call may take before its client is shown a sign
+// of life, and how often one is shown; half to twice that.
+const pulseInterval = time.Second
+
+// pulse shows a sign of life to the clients whose calls take long, so that they
+// can tell a slow store from a dead link. It ends with the last connection.
+func (s *Server) pulse() {
+	ticker := time.NewTicker(pulseInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-s.idle:
+			return
+		}
+		s.mu.Lock()
+		if len(s.mu.conns) == 0 {
+			s.mu.pulse = false
+			s.mu.Unlock()
+			return
+		}
+		for c := range s.mu.conns {
+			if c.isStuck() {
+				s.wg.Go(func() { c.sendAside(wire.AppendHeartbeat(nil)) })
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+func remoteAddr(stream io.ReadWriteCloser) string {
+	if a, ok := stream.(interface{ RemoteAddr() net.Addr }); ok && a.RemoteAddr() != nil {
+		return a.RemoteAddr().String()
+	}
+	return ""
+}

@@ -1,0 +1,68 @@
+package server
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/wire"
+)
+
+// otherCalls is where the calls with the tags of the extensions are counted.
+const otherCalls = wire.TagIteratorSeek + 1
+
+// counters are what the server counts since it began.
+type counters struct {
+	accepted, refused atomic.Uint64 // connections
+	calls             [otherCalls + 1]atomic.Uint64
+	commits           atomic.Uint64
+	malformed         atomic.Uint64
+	overloads         atomic.Uint64
+	sent              atomic.Uint64
+}
+
+// Stats returns what the store tells of itself, if it does, with figures of the
+// server added to its metrics, their names beginning with "server_".
+func (s *Server) Stats(ctx context.Context) (mld.Stats, error) {
+	stats := mld.Stats{Engine: "unknown"}
+	if st, ok := s.store.(mld.Statser); ok {
+		var err error
+		if stats, err = st.Stats(ctx); err != nil {
+			return stats, err
+		}
+	}
+	metrics := make(map[string]float64, len(stats.Metrics)+20)
+	for name, v := range stats.Metrics {
+		metrics[name] = v
+	}
+	s.mu.Lock()
+	metrics["server_connections"] = float64(len(s.mu.conns))
+	s.mu.Unlock()
+	n := &s.counters
+	metrics["server_connections_accepted_total"] = float64(n.accepted.Load())
+	metrics["server_connections_refused_total"] = float64(n.refused.Load())
+	metrics["server_commits_total"] = float64(n.commits.Load())
+	metrics["server_malformed_messages_total"] = float64(n.malformed.Load())
+	metrics["server_overloads_total"] = float64(n.overloads.Load())
+	metrics["server_in_flight_bytes"] = float64(s.inFlight.Load())
+	metrics["server_sent_bytes_total"] = float64(n.sent.Load())
+	for tag, name := range callNames {
+		metrics["server_"+name+"_total"] = float64(n.calls[tag].Load())
+	}
+	stats.Metrics = metrics
+	return stats, nil
+}
+
+var callNames = [otherCalls + 1]string{
+	wire.TagGet:           "gets",
+	wire.TagPut:           "puts",
+	wire.TagDelete:        "deletes",
+	wire.TagBatch:         "batches",
+	wire.TagIterator:      "iterators",
+	wire.TagClear:         "clears",
+	wire.TagGetMany:       "get_manys",
+	wire.TagIteratorClose: "iterator_closes",
+	wire.TagIteratorAck:   "iterator_acks",
+	wire.TagIteratorSeek:  "iterator_seeks",
+	otherCalls:            "other_calls",
+}

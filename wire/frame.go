@@ -2,9 +2,11 @@ package wire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
+	"math"
+
+	"github.com/multileveldown/mld"
 )
 
 const (
@@ -13,9 +15,10 @@ const (
 	bufferSize = 4 << 10
 	maxBuffer  = 64 << 10
 
-	// patience is for how many reads a buffer that a large frame has left
-	// behind waits for another one.
-	patience = 64
+	// keptBuffer is the largest buffer that outlives the frame that needed it,
+	// and patience for how many reads it then waits for another such frame.
+	keptBuffer = 1 << 20
+	patience   = 64
 
 	// headSize is how much of the body of a frame that is too large is kept: a
 	// tag and an id, and then some.
@@ -23,11 +26,12 @@ const (
 )
 
 // errPrefix is returned when the length of a frame is not a varint of 64 bits.
-var errPrefix = errors.New("the length of a frame is not a number")
+var errPrefix error = &mld.Error{Code: mld.CodeProtocol, Msg: "the length of a frame is not a number of 64 bits"}
 
 // FrameTooLargeError is returned by [FrameReader.Next] for a frame above the
-// limit. The reader stands behind the head; the frame can be passed over with
-// [FrameReader.Skip], and the stream goes on after it.
+// limit. It is [mld.ErrLimitExceeded]. The reader stands behind the head;
+// [FrameReader.Skip], or else the next call of Next, passes over the rest, and
+// the stream goes on after it.
 type FrameTooLargeError struct {
 	// Size is the length that the frame claims, Limit the one that is allowed,
 	// both in bytes.
@@ -41,6 +45,9 @@ type FrameTooLargeError struct {
 func (e *FrameTooLargeError) Error() string {
 	return fmt.Sprintf("a frame of %d bytes exceeds the limit of %d (max-frame)", e.Size, e.Limit)
 }
+
+// Unwrap returns [mld.ErrLimitExceeded].
+func (e *FrameTooLargeError) Unwrap() error { return mld.ErrLimitExceeded }
 
 // FrameReader splits a stream into frames. It is used by one goroutine.
 type FrameReader struct {
@@ -65,14 +72,30 @@ func NewFrameReader(r io.Reader, limit int) *FrameReader {
 
 // Buffered reports whether the next call of Next returns without reading.
 func (f *FrameReader) Buffered() bool {
-	for f.pos < len(f.buf) && f.buf[f.pos] == 0 {
-		f.pos++ // an empty frame
+	if f.skip > 0 {
+		return false
 	}
-	size, n := binary.Uvarint(f.buf[f.pos:])
-	if size > uint64(f.limit) {
-		size = min(size, headSize)
+	for {
+		size, n := f.prefix()
+		if n > 0 && size == 0 {
+			f.pos += n // an empty frame
+			continue
+		}
+		if size > uint64(f.limit) {
+			size = min(size, headSize)
+		}
+		return n < 0 || n > 0 && size <= uint64(len(f.buf)-f.pos-n)
 	}
-	return n < 0 || n > 0 && size <= uint64(len(f.buf)-f.pos-n)
+}
+
+// prefix returns the length of the frame that the buffer begins with and how
+// many bytes that length takes: 0 when it is not whole, less when it never will
+// be.
+func (f *FrameReader) prefix() (size uint64, n int) {
+	if f.pos < len(f.buf) && f.buf[f.pos] < 0x80 {
+		return uint64(f.buf[f.pos]), 1
+	}
+	return binary.Uvarint(f.buf[f.pos:])
 }
 
 // Next returns the body of the next frame, which is never empty: empty frames
@@ -81,16 +104,17 @@ func (f *FrameReader) Buffered() bool {
 // held together.
 //
 // At the end of the stream Next returns [io.EOF] between two frames and
-// [io.ErrUnexpectedEOF] within one; for a frame that is too large a
-// [*FrameTooLargeError].
+// [io.ErrUnexpectedEOF] within one, for a length that is no number
+// [mld.ErrProtocol], and for a frame that is too large a [*FrameTooLargeError],
+// after which alone the reader can go on.
 func (f *FrameReader) Next() ([]byte, error) {
-	for {
-		size, n := uint64(0), 0
-		if f.pos < len(f.buf) && f.buf[f.pos] < 0x80 {
-			size, n = uint64(f.buf[f.pos]), 1
-		} else {
-			size, n = binary.Uvarint(f.buf[f.pos:])
+	if f.skip > 0 {
+		if err := f.Skip(); err != nil {
+			return nil, err
 		}
+	}
+	for {
+		size, n := f.prefix()
 		have := uint64(len(f.buf) - f.pos - n)
 		switch {
 		case n < 0:
@@ -105,11 +129,11 @@ func (f *FrameReader) Next() ([]byte, error) {
 			}
 			size = head
 		case n > 0 && size <= have:
-			body := f.buf[f.pos+n : f.pos+n+int(size) : f.pos+n+int(size)]
-			f.pos += n + int(size)
-			return body, nil
+			start := f.pos + n
+			f.pos = start + int(size)
+			return f.buf[start:f.pos:f.pos], nil
 		}
-		if err := f.fill(n + int(size)); err != nil {
+		if err := f.fill(n + int(min(size, math.MaxInt/2))); err != nil {
 			if err == io.EOF && f.pos < len(f.buf) {
 				err = io.ErrUnexpectedEOF
 			}
@@ -144,34 +168,16 @@ func (f *FrameReader) Skip() error {
 	return nil
 }
 
-// fill reads at least once, making room for a frame of need bytes. The buffer
-// grows only by what has arrived: it doubles when it is full, so a length that
-// is only claimed takes no memory.
+// fill reads at least once, making room for a frame of need bytes.
 func (f *FrameReader) fill(need int) error {
 	if f.err != nil {
 		return f.err
 	}
-	have := len(f.buf) - f.pos
-	full := len(f.buf) == cap(f.buf)
-	if need > maxBuffer {
-		f.small = 0
-	} else {
-		f.small++
-	}
-	switch {
-	case have == 0 && cap(f.buf) > maxBuffer && f.small > patience:
-		if err := f.resize(bufferSize); err != nil {
-			return err
-		}
-	case have == 0 && full && cap(f.buf) < maxBuffer, have == cap(f.buf), full && need > cap(f.buf):
-		size := 2 * cap(f.buf)
-		if need <= cap(f.buf) {
-			size = min(size, max(maxBuffer, cap(f.buf)))
-		}
+	if size := f.size(need); size != cap(f.buf) {
 		if err := f.resize(size); err != nil {
 			return err
 		}
-	default:
+	} else {
 		f.buf = f.buf[:copy(f.buf, f.buf[f.pos:])]
 	}
 	f.pos = 0
@@ -187,6 +193,28 @@ func (f *FrameReader) fill(need int) error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// size returns how large the buffer should be for the next read. It grows only
+// by what has arrived: it at most doubles, and when it was full, so a length
+// that is only claimed takes no memory.
+func (f *FrameReader) size(need int) int {
+	have, size := len(f.buf)-f.pos, cap(f.buf)
+	full := len(f.buf) == size
+	f.small++
+	if need > maxBuffer {
+		f.small = 0
+	}
+	switch {
+	case full && (need > size || have == 0 && size < maxBuffer):
+		return min(2*size, max(need+need/8, maxBuffer))
+	case size <= maxBuffer, need > maxBuffer, have > maxBuffer, size <= keptBuffer && f.small <= patience:
+		return size
+	case have == 0 && need <= bufferSize:
+		return bufferSize
+	default:
+		return max(2*have, maxBuffer)
+	}
 }
 
 // resize moves what is buffered into a buffer of another size.

@@ -78,7 +78,7 @@ func AppendBatch(dst []byte, id uint32, ops []mld.Op, durability mld.Durability)
 }
 
 func opLen(op *mld.Op) int {
-	size := bytesLen(len("put")) + bytesLen(len(op.Key))
+	size := bytesLen(len(op.Kind.String())) + bytesLen(len(op.Key))
 	if op.Kind == mld.OpPut {
 		size += bytesLen(len(op.Value))
 	}

@@ -44,32 +44,33 @@ func ParseDialect(name string) (Dialect, error) {
 }
 
 // Detect tells the dialect of a connection from the body of a message that a
-// client sent on it. It returns Auto for a message that does not tell: a call
-// with an id from 1 on is the first of a many-level guest, or what a
-// multileveldown client that reconnects has left to ask. A new client's first
-// message always tells.
+// client sent on it. It returns Auto for a message that does not decode and for
+// one that does not tell: a call with an id from 1 on is the first of a
+// many-level guest, or what a multileveldown client that reconnects has left to
+// ask. The first message of a new multileveldown client always tells.
 func Detect(body []byte) Dialect {
 	if len(body) == 0 {
 		return Auto
 	}
 	s := scanner{rest: body[1:]}
-	hasID, idZero, hasConsumed := false, false, false
+	hasID, hasConsumed := false, false
+	var id uint32
 	var named Dialect
 	for s.next() {
 		switch {
-		case s.field == fieldID && s.typ == typeVarint:
-			hasID, idZero = true, s.num == 0
+		case s.field == fieldID:
+			id, hasID = s.id()
 		case s.field == fieldConsumed && s.typ == typeVarint:
 			hasConsumed = true
 		case s.field == fieldHelloDialect && s.typ == typeVarint && s.num <= uint64(ManyLevel):
 			named = Dialect(s.num)
 		}
 	}
-	if s.bad {
+	if s.bad || !hasID {
 		return Auto
 	}
 	switch body[0] {
-	case TagHello:
+	case TagHello: // whose field 1 is no id, but must be there as well
 		return named
 	case TagIteratorClose, TagIteratorAck, TagIteratorSeek:
 		return ManyLevel
@@ -79,7 +80,7 @@ func Detect(body []byte) Dialect {
 		}
 		return Multileveldown
 	case TagGet, TagPut, TagDelete, TagBatch, TagClear, TagGetMany:
-		if hasID && idZero {
+		if id == 0 {
 			return Multileveldown
 		}
 	}
@@ -94,8 +95,15 @@ const levelPrefix = "LEVEL_"
 var levelCodes = map[mld.Code]string{
 	mld.CodeClosed:   "LEVEL_DATABASE_NOT_OPEN",
 	mld.CodeInternal: "LEVEL_REMOTE_ERROR",
-	mld.CodeIO:       "LEVEL_IO_ERROR",
 }
+
+// The words of the npm packages for what their clients, or ours, tell apart.
+const (
+	levelNotFound = "LEVEL_NOT_FOUND"
+	textNotFound  = "NotFound"
+	textReadOnly  = "Database is readonly"
+	textEmptyKey  = "key cannot be an empty Buffer"
+)
 
 // worded is an error for which the npm packages have words of their own.
 type worded struct {
@@ -108,83 +116,136 @@ func (w *worded) Error() string { return w.err.Error() }
 func (w *worded) Unwrap() error { return &w.err }
 
 // errorText returns what the error field of an answer says, in the words that
-// the npm package of the dialect matches.
+// the npm package of the dialect matches. It is never empty, for that would be
+// no error.
 func errorText(d Dialect, err error) string {
-	var w *worded
-	code := mld.CodeOf(err)
+	code := codeOf(err)
+	worded, ok := errors.AsType[*worded](err)
 	if d != Multileveldown {
-		if errors.As(err, &w) {
-			return w.manyLevel
+		if ok {
+			return worded.manyLevel
 		}
 		if text, ok := levelCodes[code]; ok {
 			return text
 		}
 		return levelPrefix + string(code)
 	}
-	switch code {
-	case mld.CodeNotFound:
-		return "NotFound"
-	case mld.CodeReadOnly:
-		return "Database is readonly"
+	switch {
+	case code == mld.CodeNotFound:
+		return textNotFound
+	case code == mld.CodeReadOnly:
+		return textReadOnly
+	case ok:
+		return worded.multileveldown
 	}
-	if errors.As(err, &w) {
-		return w.multileveldown
+	text := reason(err)
+	if text == "" {
+		text = err.Error()
 	}
-	return reason(err)
+	if text == "" || saysNotFound(text) {
+		// Words that the npm client would take for a missing key, such as the
+		// name of one, are only for the extension's field.
+		return string(code)
+	}
+	return text
 }
 
-// reason returns the words of an error that are for the other side: an error's
-// own message, or else all of its text. It is never empty.
+// saysNotFound reports whether the npm client of multileveldown takes an error
+// with this text for a key that is not there.
+func saysNotFound(text string) bool {
+	return strings.Contains(strings.ToLower(text), "notfound")
+}
+
+// codeOf returns the code of an error, which is never empty.
+func codeOf(err error) mld.Code {
+	if code := mld.CodeOf(err); code != "" {
+		return code
+	}
+	return mld.CodeInternal
+}
+
+// reason returns what an error says beyond its code. It is empty where the code
+// says it all. The other side makes an error of the two, so what such an error
+// says of itself, its code's words, its call and its place, is not repeated.
 func reason(err error) string {
-	var e *mld.Error
-	if errors.As(err, &e) && e.Msg != "" && e.Err == nil {
-		return e.Msg
-	}
-	if text := err.Error(); text != "" {
-		return text
-	}
-	return "error without a text"
-}
-
-// remoteError returns the error that an answer's fields tell of: text is the
-// dialect's field, code and msg are the extension's, empty from the npm packages.
-func remoteError(d Dialect, text, code, msg string) error {
-	if code != "" {
-		if code == string(mld.CodeNotFound) {
-			return mld.ErrNotFound
+	e, ok := err.(*mld.Error)
+	if !ok {
+		w, ok := err.(*worded)
+		if !ok {
+			return err.Error()
 		}
-		return &mld.Error{Code: mld.Code(code), Msg: msg, Remote: true}
-	}
-	if d == ManyLevel {
-		return levelError(text)
+		e = &w.err
 	}
 	switch {
-	case strings.Contains(strings.ToLower(text), "notfound"):
-		return mld.ErrNotFound
-	case text == "Database is readonly":
-		return &mld.Error{Code: mld.CodeReadOnly, Remote: true}
-	case text == "key cannot be an empty Buffer":
-		return &mld.Error{Code: mld.CodeInvalidArgument, Msg: text, Remote: true}
+	case e.Err == nil:
+		return e.Msg
+	case e.Msg == "":
+		return e.Err.Error()
+	default:
+		return e.Msg + ": " + e.Err.Error()
 	}
-	return &mld.Error{Code: mld.CodeInternal, Msg: text, Remote: true}
 }
 
-func levelError(text string) error {
-	if text == "LEVEL_NOT_FOUND" {
-		return mld.ErrNotFound
+// A failure is the fields in which a message tells of one.
+type failure struct {
+	text        []byte // the npm packages'
+	code, words []byte // the extension's
+}
+
+// err returns the error that the fields tell of, or nil.
+func (f *failure) err(d Dialect) error {
+	switch {
+	case len(f.code) > 0:
+		return &mld.Error{Code: mld.Code(f.code), Msg: string(f.words), Remote: true}
+	case len(f.text) == 0:
+		return nil
+	case d == Multileveldown:
+		return multileveldownError(string(f.text))
+	default:
+		return levelError(string(f.text))
 	}
+}
+
+// notFound reports whether the answer to a get tells of a missing key.
+func (f *failure) notFound(d Dialect) bool {
+	switch {
+	case len(f.code) > 0:
+		return string(f.code) == string(mld.CodeNotFound)
+	case d == Multileveldown:
+		return string(f.text) == textNotFound || saysNotFound(string(f.text))
+	default:
+		return string(f.text) == levelNotFound
+	}
+}
+
+// multileveldownError returns the error of which a server of multileveldown
+// says text.
+func multileveldownError(text string) error {
+	switch text {
+	case textReadOnly:
+		return &mld.Error{Code: mld.CodeReadOnly, Remote: true}
+	case textEmptyKey, errNoValue.multileveldown, errOpType.multileveldown:
+		return &mld.Error{Code: mld.CodeInvalidArgument, Msg: text, Remote: true}
+	default:
+		return &mld.Error{Code: mld.CodeInternal, Msg: text, Remote: true}
+	}
+}
+
+// levelError returns the error of which a many-level host says text, a code.
+func levelError(text string) error {
 	for code, t := range levelCodes {
 		if t == text {
 			return &mld.Error{Code: code, Msg: text, Remote: true}
 		}
 	}
-	code, ok := strings.CutPrefix(text, levelPrefix)
-	switch mld.Code(code) {
-	case mld.CodeReadOnly, mld.CodeLocked, mld.CodeCorruption, mld.CodeUnsupported, mld.CodeReservedKey, mld.CodeRefused, mld.CodeLimitExceeded, mld.CodeInvalidArgument:
-		return &mld.Error{Code: mld.Code(code), Remote: true}
-	}
-	if ok && strings.HasPrefix(code, "INVALID_") {
-		return &mld.Error{Code: mld.CodeInvalidArgument, Msg: text, Remote: true}
+	if code, ok := strings.CutPrefix(text, levelPrefix); ok {
+		switch c := mld.Code(code); c {
+		case mld.CodeReadOnly, mld.CodeLocked, mld.CodeCorruption, mld.CodeIO, mld.CodeUnsupported:
+			return &mld.Error{Code: c, Remote: true}
+		}
+		if strings.HasPrefix(code, "INVALID_") {
+			return &mld.Error{Code: mld.CodeInvalidArgument, Msg: text, Remote: true}
+		}
 	}
 	return &mld.Error{Code: mld.CodeInternal, Msg: text, Remote: true}
 }

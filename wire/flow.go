@@ -36,13 +36,11 @@ func NewFlow(d Dialect, req *Request, maxBytes int) Flow {
 	f := Flow{dialect: d, credit: req.Credit, most: min(maxBytes, maxPage)}
 	if req.PageBytes > 0 {
 		f.most = min(f.most, int(min(req.PageBytes, math.MaxInt32)))
-		f.page = min(firstPage, f.most)
 	} else {
 		f.most = min(f.most, guestPage)
-		f.page = f.most
 		f.guest = d != Multileveldown
-		f.single = f.guest
 	}
+	f.Restart()
 	return f
 }
 
@@ -86,8 +84,12 @@ func (f *Flow) Grant(req *Request) {
 }
 
 // Restart begins anew after a seek: what was sent before it needs no
-// acknowledgement any more.
+// acknowledgement any more, and the first page is small again.
 func (f *Flow) Restart() {
 	f.unacked = 0
 	f.single = f.guest
+	f.page = f.most
+	if !f.guest {
+		f.page = min(firstPage, f.most)
+	}
 }

@@ -213,7 +213,7 @@ func (f *FrameReader) size(need int) int {
 	case have == 0 && need <= bufferSize:
 		return bufferSize
 	default:
-		return max(2*have, maxBuffer)
+		return min(size, max(2*have, maxBuffer))
 	}
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 )
 
@@ -75,7 +76,8 @@ func (s *scanner) next() bool {
 	key := uint64(s.rest[0])
 	if key < 0x80 {
 		s.rest = s.rest[1:]
-	} else if key = s.uvarint(); s.bad {
+	} else if key = s.uvarint(); s.bad || key > math.MaxUint32 {
+		s.bad = true
 		return false
 	}
 	s.field, s.typ = int(key>>3), int(key&7)
@@ -122,9 +124,15 @@ func (s *scanner) skip(n int) {
 	s.rest = s.rest[n:]
 }
 
-// uint takes the field as a varint that fits 32 bits.
+// id takes the field as an id, and reports whether it is one.
+func (s *scanner) id() (id uint32, ok bool) {
+	id = s.uint32()
+	return id, !s.bad
+}
+
+// uint32 takes the field as a varint that fits 32 bits.
 func (s *scanner) uint32() uint32 {
-	if s.typ != typeVarint || s.num > 1<<32-1 {
+	if s.typ != typeVarint || s.num > math.MaxUint32 {
 		s.bad = true
 		return 0
 	}

@@ -121,8 +121,20 @@ type Request struct {
 
 // reset empties the request, keeping the memory of its lists.
 func (r *Request) reset() {
-	keys, ops := r.Keys[:0], r.Ops[:0]
-	*r = Request{Keys: keys, Ops: ops}
+	*r = Request{Keys: emptied(r.Keys), Ops: emptied(r.Ops)}
+}
+
+// keptList is how many elements a list that is used again may have room for.
+const keptList = 4 << 10
+
+// emptied returns list without its elements, which would keep the buffers of
+// past frames alive, and without its memory if that is much.
+func emptied[T any](list []T) []T {
+	if cap(list) > keptList {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // IsWrite reports whether the request changes the store.
@@ -140,8 +152,7 @@ func PeekID(body []byte) (uint32, bool) {
 	if !s.next() || s.field != fieldID {
 		return 0, false
 	}
-	id := s.uint32()
-	return id, !s.bad
+	return s.id()
 }
 
 // errMalformed is returned for a message that does not decode.
@@ -155,9 +166,10 @@ func errMissing(tag byte, field string) error {
 
 // Decode decodes the body of a frame from a client that speaks dialect d, which
 // must not be Auto. Its error is [mld.ErrProtocol] for what does not decode or
-// lacks a required field or has an unknown tag, [mld.ErrInvalidArgument] for
-// what decodes and makes no sense, and [mld.ErrLimitExceeded]; then only Tag
-// and ID are of use, and ID only where hasID is true.
+// lacks a required field or has a tag that is unknown in the dialect,
+// [mld.ErrInvalidArgument] for what decodes and makes no sense, and
+// [mld.ErrLimitExceeded]; then only Tag and ID are of use, and ID only where
+// hasID is true.
 func (r *Request) Decode(d Dialect, body []byte, limits *Limits) (hasID bool, err error) {
 	r.reset()
 	if len(body) == 0 {
@@ -181,24 +193,29 @@ func (r *Request) Decode(d Dialect, body []byte, limits *Limits) (hasID bool, er
 			hasID, err = r.decodeIteratorManyLevel(&s, limits)
 		}
 	case TagIteratorClose, TagIteratorAck, TagIteratorSeek:
+		if d == Multileveldown {
+			return r.unknown(body)
+		}
 		hasID, err = r.decodeIteratorControl(&s)
 	case TagHello:
 		return false, r.decodeHello(&s)
 	case TagSnapshotOpen, TagSnapshotClose, TagStats:
 		hasID, err = r.decodeExtension(&s)
 	default:
-		id, ok := PeekID(body)
-		r.ID = id
-		return ok, &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("unknown tag %d", r.Tag)}
+		return r.unknown(body)
 	}
 	switch {
-	case err != nil:
 	case s.bad:
 		err = errMalformed(r.Tag)
 	case !hasID:
 		err = errMissing(r.Tag, "id")
 	}
 	return hasID, err
+}
+
+func (r *Request) unknown(body []byte) (hasID bool, err error) {
+	r.ID, hasID = PeekID(body)
+	return hasID, &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("unknown tag %d", r.Tag)}
 }
 
 // checkKey refuses the keys that the dialect or the limits do not allow.
@@ -226,11 +243,13 @@ func (r *Request) decodeSingle(d Dialect, s *scanner, limits *Limits) (hasID boo
 	for s.next() {
 		switch s.field {
 		case fieldID:
-			r.ID, hasID = s.uint32(), true
+			r.ID, hasID = s.id()
 		case fieldKey:
 			r.Key = s.data()
 		case fieldValue:
-			r.Value = s.data()
+			if r.Tag == TagPut {
+				r.Value = s.data()
+			}
 		case fieldDurability:
 			r.Durability = s.durability()
 		case fieldSnapshot:
@@ -238,8 +257,6 @@ func (r *Request) decodeSingle(d Dialect, s *scanner, limits *Limits) (hasID boo
 		}
 	}
 	switch {
-	case s.bad:
-		return hasID, nil
 	case r.Key == nil:
 		return hasID, errMissing(r.Tag, "key")
 	case r.Tag == TagPut && r.Value == nil:
@@ -255,7 +272,7 @@ func (r *Request) decodeBatch(d Dialect, s *scanner, limits *Limits) (hasID bool
 	for s.next() {
 		switch s.field {
 		case fieldID:
-			r.ID, hasID = s.uint32(), true
+			r.ID, hasID = s.id()
 		case fieldOps:
 			if err != nil {
 				continue // the id may follow
@@ -316,7 +333,7 @@ func (r *Request) decodeGetMany(d Dialect, s *scanner, limits *Limits) (hasID bo
 	for s.next() {
 		switch s.field {
 		case fieldID:
-			r.ID, hasID = s.uint32(), true
+			r.ID, hasID = s.id()
 		case fieldKeys:
 			if err != nil {
 				continue
@@ -335,15 +352,19 @@ func (r *Request) decodeGetMany(d Dialect, s *scanner, limits *Limits) (hasID bo
 }
 
 func (r *Request) decodeClear(d Dialect, s *scanner, limits *Limits) (hasID bool, err error) {
+	var options []byte
 	for s.next() {
 		switch s.field {
 		case fieldID:
-			r.ID, hasID = s.uint32(), true
+			r.ID, hasID = s.id()
 		case fieldClearOptions:
-			err = r.decodeOptions(d, s.data(), limits)
+			options = s.data()
 		case fieldDurability:
 			r.Durability = s.durability()
 		}
+	}
+	if options != nil {
+		err = r.decodeOptions(d, options, limits)
 	}
 	return hasID, err
 }
@@ -352,24 +373,21 @@ func (r *Request) decodeClear(d Dialect, s *scanner, limits *Limits) (hasID bool
 // credit closes, options open, and neither gives credit, or opens with
 // everything if the id is new, which the server knows.
 func (r *Request) decodeIteratorMultileveldown(s *scanner, limits *Limits) (hasID bool, err error) {
+	var options []byte
 	for s.next() {
 		switch s.field {
 		case fieldID:
-			r.ID, hasID = s.uint32(), true
+			r.ID, hasID = s.id()
 		case fieldBatch:
 			r.Credit = s.uint32()
 		case fieldOptions:
-			if options := s.data(); !s.bad {
-				r.Opens = true
-				err = r.decodeOptions(Multileveldown, options, limits)
-			}
+			options = s.data()
 		case fieldSnapshot:
 			r.Snapshot = s.uint32()
 		}
 	}
-	if r.Credit == 0 {
-		r.Opens = false
-		return hasID, nil
+	if r.Opens = options != nil && r.Credit > 0; r.Opens {
+		err = r.decodeOptions(Multileveldown, options, limits)
 	}
 	return hasID, err
 }
@@ -381,7 +399,7 @@ func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID boo
 	for s.next() {
 		switch s.field {
 		case fieldID:
-			r.ID, hasID = s.uint32(), true
+			r.ID, hasID = s.id()
 		case fieldSeq:
 			r.Seq, hasSeq = s.uint32(), true
 		case fieldOptions:
@@ -399,8 +417,6 @@ func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID boo
 		}
 	}
 	switch {
-	case s.bad:
-		return hasID, nil
 	case !hasSeq:
 		return hasID, errMissing(r.Tag, "seq")
 	case options == nil:
@@ -414,21 +430,20 @@ func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID boo
 func (r *Request) decodeIteratorControl(s *scanner) (hasID bool, err error) {
 	hasSeq, hasConsumed := false, false
 	for s.next() {
-		switch s.field {
-		case fieldID:
-			r.ID, hasID = s.uint32(), true
-		case fieldSeq:
+		switch {
+		case s.field == fieldID:
+			r.ID, hasID = s.id()
+		case r.Tag == TagIteratorClose: // which has no more
+		case s.field == fieldSeq:
 			r.Seq, hasSeq = s.uint32(), true
-		case fieldAckConsumed: // and fieldTarget
-			if r.Tag == TagIteratorAck {
-				r.Consumed, hasConsumed = s.uint64(), true
-			} else if r.Tag == TagIteratorSeek {
-				r.Seek = s.data()
-			}
+		case s.field == fieldAckConsumed && r.Tag == TagIteratorAck:
+			r.Consumed, hasConsumed = s.uint64(), true
+		case s.field == fieldTarget && r.Tag == TagIteratorSeek:
+			r.Seek = s.data()
 		}
 	}
 	switch {
-	case s.bad || r.Tag == TagIteratorClose:
+	case r.Tag == TagIteratorClose:
 	case !hasSeq:
 		err = errMissing(r.Tag, "seq")
 	case r.Tag == TagIteratorAck && !hasConsumed:
@@ -516,12 +531,12 @@ func (r *Request) decodeExtension(s *scanner) (hasID bool, err error) {
 	for s.next() {
 		switch s.field {
 		case fieldID:
-			r.ID, hasID = s.uint32(), true
+			r.ID, hasID = s.id()
 		case fieldSnapshotNumber:
 			r.Snapshot = s.uint32()
 		}
 	}
-	if r.Tag != TagStats && r.Snapshot == 0 && !s.bad {
+	if r.Tag != TagStats && r.Snapshot == 0 {
 		err = errMissing(r.Tag, "snapshot")
 	}
 	return hasID, err

@@ -105,12 +105,15 @@ func appendFailure(dst []byte, tag byte, d Dialect, id uint32, err error) []byte
 // appendReason appends what the error fields of the npm packages cannot say. A
 // key that was not found needs no more words.
 func appendReason(dst []byte, err error) []byte {
-	code := mld.CodeOf(err)
+	code := codeOf(err)
 	if code == mld.CodeNotFound {
 		return dst
 	}
 	dst = appendBytes(dst, fieldCode, string(code))
-	return appendBytes(dst, fieldReason, reason(err))
+	if words := reason(err); words != "" {
+		dst = appendBytes(dst, fieldReason, words)
+	}
+	return dst
 }
 
 // AppendMany appends the callback of a get-many. A nil value is one that is not
@@ -187,7 +190,7 @@ func AppendDrain(dst []byte) []byte {
 func AppendGoodbye(dst []byte, err error) []byte {
 	start := len(dst)
 	dst = beginFrame(dst, TagGoodbye)
-	dst = appendBytes(dst, fieldGoodbyeCode, string(mld.CodeOf(err)))
+	dst = appendBytes(dst, fieldGoodbyeCode, string(codeOf(err)))
 	dst = appendBytes(dst, fieldGoodbyeWords, reason(err))
 	return endFrame(dst, start)
 }
@@ -290,28 +293,24 @@ type Response struct {
 	ID  uint32
 	Seq uint32 // of an iterator's message in the many-level dialect
 
-	// Err is the failure that the message tells of, if any; an [*mld.Error]
-	// with Remote set, or [mld.ErrNotFound].
+	// Err is the failure that the message tells of, if any: an [*mld.Error]
+	// with Remote set, or [mld.ErrNotFound] itself in a callback.
 	Err error
 	// Value is a get's result; nil is absent.
 	Value []byte
 	// Values are a get-many's results; a nil one is absent.
 	Values [][]byte
-	// Data are the fields of an iterator's message, for [Response.Entries] to
+	// Data are the keys and values of an iterator's message, for [NextDatum] to
 	// walk; End says that it was the last one.
 	Data []byte
 	End  bool
 
 	Welcome Welcome
-
-	// entry is the single entry of multileveldown's messages, recoded.
-	entry []byte
 }
 
 // reset empties the response, keeping the memory of its lists.
 func (r *Response) reset() {
-	values, entry := r.Values[:0], r.entry[:0]
-	*r = Response{Values: values, entry: entry}
+	*r = Response{Values: emptied(r.Values)}
 }
 
 // ErrUnknownTag is returned by [Response.Decode] for a message that it does not
@@ -327,75 +326,68 @@ func (r *Response) Decode(d Dialect, body []byte) error {
 		return &mld.Error{Code: mld.CodeProtocol, Msg: "an empty message"}
 	}
 	r.Tag = body[0]
+	s := scanner{rest: body[1:]}
 	switch r.Tag {
-	case TagCallback, TagGetManyCallback, TagIteratorData, TagIteratorError, TagIteratorEnd, TagGoodbye:
+	case TagCallback, TagGetManyCallback:
+		return r.decodeCallback(d, &s)
+	case TagIteratorData:
+		return r.decodeIteratorData(d, body, &s)
+	case TagIteratorError, TagIteratorEnd:
+		if d == Multileveldown {
+			return ErrUnknownTag
+		}
+		return r.decodeIteratorEnd(&s)
 	case TagWelcome:
-		return r.decodeWelcome(body)
+		return r.decodeWelcome(&s)
 	case TagDrain:
 		return nil
+	case TagGoodbye:
+		return r.decodeGoodbye(&s)
 	default:
 		return ErrUnknownTag
 	}
-	var text, code, words []byte
-	var key, value []byte
-	hasID, hasSeq := false, false
-	first, last := -1, -1 // the fields of data, where they stand together
-	s := scanner{rest: body[1:]}
-	for {
-		at := len(body) - len(s.rest)
-		if !s.next() {
-			break
-		}
-		switch {
-		case s.field == fieldCode:
-			code = s.data()
-		case s.field == fieldReason:
-			words = s.data()
-		case r.Tag == TagGoodbye:
-			if s.field == fieldGoodbyeCode {
-				code = s.data()
-			} else if s.field == fieldGoodbyeWords {
-				words = s.data()
-			}
-		case s.field == fieldID:
-			r.ID, hasID = s.uint32(), true
-		case r.Tag == TagCallback && s.field == fieldResult:
-			r.Value = s.data()
-		case r.Tag == TagGetManyCallback && s.field == fieldResults:
-			r.decodeResult(&s)
-		case r.Tag == TagIteratorData && d == Multileveldown && s.field == fieldEntryKey:
-			key = s.data()
-		case r.Tag == TagIteratorData && d == Multileveldown && s.field == fieldEntryValue:
-			value = s.data()
-		case r.Tag == TagIteratorData && d == ManyLevel && s.field == fieldData:
-			s.data()
-			if first < 0 {
-				first, last = at, at
-			}
-			if last != at {
-				return &mld.Error{Code: mld.CodeProtocol, Msg: "the data of an iterator is scattered"}
-			}
-			last = len(body) - len(s.rest)
-		case d == ManyLevel && s.field == fieldSeq && (r.Tag == TagIteratorData || r.Tag == TagIteratorError || r.Tag == TagIteratorEnd):
-			r.Seq, hasSeq = s.uint32(), true
-		case r.Tag == TagIteratorError && s.field == fieldIterError, s.field == fieldError:
-			text = s.data()
-		}
-	}
-	iterator := r.Tag == TagIteratorData || r.Tag == TagIteratorError || r.Tag == TagIteratorEnd
+}
+
+// check returns the error of a message that does not decode or lacks a required
+// field.
+func (r *Response) check(s *scanner, complete bool) error {
 	switch {
 	case s.bad:
 		return &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("the server's message %d does not decode", r.Tag)}
-	case !hasID && r.Tag != TagGoodbye, iterator && d == ManyLevel && !hasSeq:
-		return &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("the server's message %d has no id or seq", r.Tag)}
+	case !complete:
+		return &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("the server's message %d lacks a required field", r.Tag)}
+	default:
+		return nil
 	}
-	if len(text) > 0 || len(code) > 0 {
-		r.Err = remoteError(d, string(text), string(code), string(words))
+}
+
+func (r *Response) decodeCallback(d Dialect, s *scanner) error {
+	var f failure
+	hasID := false
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.id()
+		case fieldError:
+			f.text = s.data()
+		case fieldResult: // and fieldResults
+			if r.Tag == TagCallback {
+				r.Value = s.data()
+			} else {
+				r.decodeResult(s)
+			}
+		case fieldCode:
+			f.code = s.data()
+		case fieldReason:
+			f.words = s.data()
+		}
 	}
-	if iterator {
-		r.decodeEntries(d, body, first, last, key, value)
+	if r.Tag == TagCallback && f.notFound(d) {
+		r.Err = mld.ErrNotFound
+	} else {
+		r.Err = f.err(d)
 	}
-	return nil
+	return r.check(s, hasID)
 }
 
 func (r *Response) decodeResult(s *scanner) {
@@ -410,24 +402,87 @@ func (r *Response) decodeResult(s *scanner) {
 	r.Values = append(r.Values, value)
 }
 
-// decodeEntries settles what an iterator's message brings.
-func (r *Response) decodeEntries(d Dialect, body []byte, first, last int, key, value []byte) {
-	switch {
-	case r.Err != nil || r.Tag != TagIteratorData:
-		r.End = true
-	case d == ManyLevel && first >= 0:
-		r.Data = body[first:last]
-	case d == Multileveldown && (key != nil || value != nil):
-		r.entry = appendOptional(r.entry, fieldData, key)
-		r.entry = appendOptional(r.entry, fieldData, value)
-		r.Data = r.entry
-	default:
-		r.End = true
+// decodeIteratorData decodes the one entry of multileveldown's message or the
+// many of many-level's. Both are read where they stand, so their fields must
+// stand together, which those of every known server do.
+func (r *Response) decodeIteratorData(d Dialect, body []byte, s *scanner) error {
+	var f failure
+	hasID, hasSeq := false, d == Multileveldown
+	first, last, lastField := 0, 0, 0 // the data are body[first:last]
+	for {
+		at := len(body) - len(s.rest)
+		if !s.next() {
+			break
+		}
+		switch {
+		case s.field == fieldID:
+			r.ID, hasID = s.id()
+		case s.field == fieldCode:
+			f.code = s.data()
+		case s.field == fieldReason:
+			f.words = s.data()
+		case d == ManyLevel && s.field == fieldSeq:
+			r.Seq, hasSeq = s.uint32(), true
+		case d == Multileveldown && s.field == fieldError:
+			f.text = s.data()
+		case s.field == fieldData, // and fieldEntryKey
+			d == Multileveldown && s.field == fieldEntryValue:
+			s.data()
+			if first == 0 {
+				first, last = at, at
+			} else if last != at || d == Multileveldown && s.field <= lastField {
+				return &mld.Error{Code: mld.CodeProtocol, Msg: "the data of an iterator is scattered"}
+			}
+			last, lastField = len(body)-len(s.rest), s.field
+		}
 	}
+	r.Err = f.err(d)
+	r.End = r.Err != nil || first == 0
+	if !r.End {
+		r.Data = body[first:last]
+	}
+	return r.check(s, hasID && hasSeq)
 }
 
-func (r *Response) decodeWelcome(body []byte) error {
-	s := scanner{rest: body[1:]}
+// decodeIteratorEnd decodes the last message of a many-level iterator.
+func (r *Response) decodeIteratorEnd(s *scanner) error {
+	var f failure
+	hasID, hasSeq := false, false
+	for s.next() {
+		switch s.field {
+		case fieldID:
+			r.ID, hasID = s.id()
+		case fieldSeq:
+			r.Seq, hasSeq = s.uint32(), true
+		case fieldIterError:
+			if r.Tag == TagIteratorError {
+				f.text = s.data()
+			}
+		case fieldCode:
+			f.code = s.data()
+		case fieldReason:
+			f.words = s.data()
+		}
+	}
+	r.Err, r.End = f.err(ManyLevel), true
+	return r.check(s, hasID && hasSeq && (r.Err != nil || r.Tag == TagIteratorEnd))
+}
+
+func (r *Response) decodeGoodbye(s *scanner) error {
+	var f failure
+	for s.next() {
+		switch s.field {
+		case fieldGoodbyeCode:
+			f.code = s.data()
+		case fieldGoodbyeWords:
+			f.words = s.data()
+		}
+	}
+	r.Err = f.err(ManyLevel)
+	return r.check(s, r.Err != nil)
+}
+
+func (r *Response) decodeWelcome(s *scanner) error {
 	for s.next() {
 		switch s.field {
 		case fieldVersion:
@@ -440,10 +495,7 @@ func (r *Response) decodeWelcome(body []byte) error {
 			r.Welcome.ReadOnly = s.boolean()
 		}
 	}
-	if s.bad || r.Welcome.Version == 0 {
-		return &mld.Error{Code: mld.CodeProtocol, Msg: "the server's welcome does not decode"}
-	}
-	return nil
+	return r.check(s, r.Welcome.Version != 0)
 }
 
 // NextDatum takes the first datum off the data of an iterator's message: a key

@@ -114,9 +114,10 @@ func text(tuple view.Tuple) string {
 	var b strings.Builder
 	for _, e := range tuple {
 		if inner, ok := e.(view.Tuple); ok {
-			e = text(inner)
+			fmt.Fprintf(&b, "(%s)", text(inner))
+		} else {
+			fmt.Fprintf(&b, "(%T %#v)", e, e)
 		}
-		fmt.Fprintf(&b, "(%T %#v)", e, e)
 	}
 	return b.String()
 }

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Serves an embedded store from one process, and writes and reads it from
+# others; then kills the server the hard way, starts it again on the same
+# directory, and reads what was written before.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mld=bin/mld
+dir=$(mktemp -d)
+server=
+
+cleanup() {
+  if [ -n "$server" ]; then kill "$server" 2>/dev/null || :; wait "$server" 2>/dev/null || :; fi
+  rm -rf "$dir"
+}
+trap cleanup EXIT
+
+# serve starts a server on a port that is free, and waits for the line that says
+# where it listens.
+serve() {
+  rm -f "$dir/ready"
+  mkfifo "$dir/ready"
+  "$mld" serve "$dir/db" --listen tcp://127.0.0.1:0 >"$dir/ready" &
+  server=$!
+  read -r line <"$dir/ready"
+  echo "   $line"
+  url=$(grep -oE 'tcp://[^ ]+' <<<"$line")
+}
+
+show() {
+  echo "\$ $*"
+  "$@" | sed 's/^/   /'
+}
+
+echo "\$ $mld serve $dir/db --listen tcp://127.0.0.1:0 &"
+serve
+show "$mld" --db "$url" put greeting 'hello from another process'
+show "$mld" --db "$url" get greeting
+echo "\$ kill -9 the server, and start it again"
+kill -9 "$server"
+wait "$server" 2>/dev/null || :
+serve
+show "$mld" --db "$url" get greeting
+echo "\$ mld's own directory, opened by a third process while the server has it:"
+"$mld" --db "$dir/db" get greeting 2>&1 | sed 's/^/   /' || :

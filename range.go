@@ -71,6 +71,11 @@ type IterOptions struct {
 	// ValuesOnly leaves the keys out: Key returns nil. With KeysOnly it is
 	// an error, [ErrInvalidArgument].
 	ValuesOnly bool
+
+	// Strict makes an iterator that would have to go on in another state of the
+	// store fail with [ErrSnapshotLost] instead: a client's, whose connection
+	// was lost half way. Engines, which have no such need, ignore it.
+	Strict bool
 }
 
 // Validate returns an error that is [ErrInvalidArgument] when the options

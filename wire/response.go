@@ -509,6 +509,11 @@ func NextDatum(data []byte) (datum, rest []byte, ok bool) {
 	return s.bytes, s.rest, true
 }
 
+// AppendDatum appends a datum as [NextDatum] takes it off.
+func AppendDatum(dst, datum []byte) []byte {
+	return appendBytes(dst, fieldData, datum)
+}
+
 // saturate returns n as a limit on the wire, where -1 is none.
 func saturate(n int) int64 {
 	if n < 0 {

@@ -499,8 +499,10 @@ func (r *Request) decodeOptions(d Dialect, body []byte, limits *Limits) error {
 			rg.LT = nil
 		}
 	}
-	r.KeysOnly = keys && !values
-	r.ValuesOnly = !keys // also where neither is asked for: an entry is never without both
+	if r.Tag == TagIterator {
+		r.KeysOnly = keys && !values
+		r.ValuesOnly = !keys // also where neither is asked for: an entry is never without both
+	}
 	if r.Limited = limit >= 0; r.Limited {
 		rg.Limit = int(min(limit, math.MaxInt))
 	}

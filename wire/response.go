@@ -99,17 +99,15 @@ func appendFailure(dst []byte, tag byte, d Dialect, id uint32, err error) []byte
 	dst = beginFrame(dst, tag)
 	dst = appendUint(dst, fieldID, uint64(id))
 	dst = appendBytes(dst, fieldError, errorText(d, err))
-	return endFrame(appendReason(dst, err), start)
+	if tag != TagCallback || mld.CodeOf(err) != mld.CodeNotFound {
+		dst = appendReason(dst, err) // a key that is not there needs no more words
+	}
+	return endFrame(dst, start)
 }
 
-// appendReason appends what the error fields of the npm packages cannot say. A
-// key that was not found needs no more words.
+// appendReason appends what the error fields of the npm packages cannot say.
 func appendReason(dst []byte, err error) []byte {
-	code := codeOf(err)
-	if code == mld.CodeNotFound {
-		return dst
-	}
-	dst = appendBytes(dst, fieldCode, string(code))
+	dst = appendBytes(dst, fieldCode, string(codeOf(err)))
 	if words := reason(err); words != "" {
 		dst = appendBytes(dst, fieldReason, words)
 	}
@@ -417,14 +415,14 @@ func (r *Response) decodeIteratorData(d Dialect, body []byte, s *scanner) error 
 		switch {
 		case s.field == fieldID:
 			r.ID, hasID = s.id()
-		case s.field == fieldCode:
-			f.code = s.data()
-		case s.field == fieldReason:
-			f.words = s.data()
 		case d == ManyLevel && s.field == fieldSeq:
 			r.Seq, hasSeq = s.uint32(), true
 		case d == Multileveldown && s.field == fieldError:
 			f.text = s.data()
+		case d == Multileveldown && s.field == fieldCode:
+			f.code = s.data()
+		case d == Multileveldown && s.field == fieldReason:
+			f.words = s.data()
 		case s.field == fieldData, // and fieldEntryKey
 			d == Multileveldown && s.field == fieldEntryValue:
 			s.data()
@@ -449,18 +447,17 @@ func (r *Response) decodeIteratorEnd(s *scanner) error {
 	var f failure
 	hasID, hasSeq := false, false
 	for s.next() {
-		switch s.field {
-		case fieldID:
+		switch {
+		case s.field == fieldID:
 			r.ID, hasID = s.id()
-		case fieldSeq:
+		case s.field == fieldSeq:
 			r.Seq, hasSeq = s.uint32(), true
-		case fieldIterError:
-			if r.Tag == TagIteratorError {
-				f.text = s.data()
-			}
-		case fieldCode:
+		case r.Tag == TagIteratorEnd: // which has no more
+		case s.field == fieldIterError:
+			f.text = s.data()
+		case s.field == fieldCode:
 			f.code = s.data()
-		case fieldReason:
+		case s.field == fieldReason:
 			f.words = s.data()
 		}
 	}

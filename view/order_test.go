@@ -38,6 +38,12 @@ func TestTupleFormat(t *testing.T) {
 	}
 }
 
+func TestTupleIntegerTypes(t *testing.T) {
+	got := encode(t, view.Tuples, view.Tuple{int8(-7), int16(-7), int32(-7), -7, uint8(7), uint16(7), uint32(7), uint(7), uint64(7)})
+	n, p := int64(-7), int64(7)
+	equal(t, "decoded", mustDecode(t, got), view.Tuple{n, n, n, n, p, p, p, p, p})
+}
+
 // nested returns a tuple with n tuples around it.
 func nested(n int) view.Tuple {
 	t := view.Tuple{}

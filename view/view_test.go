@@ -113,6 +113,12 @@ func TestView(t *testing.T) {
 	equal(t, "All", mustCollect(t, users.All(ctx, nil)), []view.Entry[string, user]{{"ann", ann}, {"bob", bob}})
 	equal(t, "Keys", mustCollect(t, users.Keys(ctx, nil)), []string{"ann", "bob"})
 	equal(t, "Values", mustCollect(t, users.Values(ctx, nil)), []user{ann, bob})
+	for range users.All(ctx, nil) {
+		break
+	}
+	for range users.Keys(ctx, nil) {
+		break
+	}
 	for range users.Values(ctx, nil) {
 		break
 	}
@@ -230,6 +236,40 @@ func TestPrefixNeedsPrefixCodec(t *testing.T) {
 	w := view.WithKey(v, names)
 	must(t, w.Put(ctx, "abc", "", nil))
 	equal(t, "mapped", mustCollect(t, w.Keys(ctx, view.Prefix[name]("a"))), []name{"abc"})
+}
+
+// even is a codec of even numbers.
+var even = view.Map(view.Uint64,
+	func(v int) (uint64, error) {
+		if v%2 != 0 {
+			return 0, errors.New("odd")
+		}
+		return uint64(v), nil
+	},
+	func(u uint64) (int, error) {
+		if u%2 != 0 {
+			return 0, errors.New("odd")
+		}
+		return int(u), nil
+	})
+
+func TestMap(t *testing.T) {
+	ctx, store := t.Context(), newStore(t)
+	v := view.New(store, even, view.UTF8)
+	must(t, v.Put(ctx, 4, "four", nil))
+	if err := v.Put(ctx, 5, "five", nil); !errors.Is(err, mld.ErrInvalidArgument) {
+		t.Errorf("Put of a key that cannot be mapped: %v", err)
+	}
+	must(t, view.WithKey(v, view.Uint64).Put(ctx, 5, "five", nil))
+	must(t, view.WithKey(v, view.UTF8).Put(ctx, "long enough", "", nil))
+	keys, err := collect(t, v.Keys(ctx, nil))
+	equal(t, "keys before the odd one", keys, []int{4})
+	if !errors.Is(err, view.ErrDecode) {
+		t.Errorf("a key that cannot be mapped back: %v", err)
+	}
+	if _, err := collect(t, v.Keys(ctx, view.After(6))); !errors.Is(err, view.ErrDecode) {
+		t.Errorf("a key that is no number: %v", err)
+	}
 }
 
 func TestIterator(t *testing.T) {
@@ -403,6 +443,7 @@ func TestBatch(t *testing.T) {
 	ages.PutIn(&b, 42, "ann")
 	db.DeleteIn(&b, "old")
 	equal(t, "Len", b.Len(), 3)
+	equal(t, "Size", b.Size(), len("!users!ann")+len(`{"age":42,"name":"Ann"}`)+len("!users!!ages!12345678")+len("ann")+len("old"))
 	equal(t, "store before Apply", raw(t, store), []string{`"old"=""`})
 	must(t, b.Apply(ctx, mld.Sync))
 	want := []string{

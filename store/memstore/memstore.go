@@ -23,6 +23,7 @@ import (
 var (
 	_ mld.Store        = (*Store)(nil)
 	_ mld.PinnedGetter = (*Store)(nil)
+	_ mld.EachGetter   = (*Store)(nil)
 	_ mld.Statser      = (*Store)(nil)
 )
 
@@ -110,6 +111,14 @@ func (s *Store) GetMany(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return lookupMany(s.tree, keys), nil
+}
+
+// GetEach implements [mld.EachGetter]. The values stay valid for good.
+func (s *Store) GetEach(ctx context.Context, keys [][]byte, f func(i int, value []byte) error) error {
+	if err := s.ready(ctx, "get many"); err != nil {
+		return err
+	}
+	return lookupEach(s.currentView(), keys, f)
 }
 
 // NewIterator implements [mld.Reader].
@@ -260,6 +269,16 @@ func lookup(t *tree, key []byte) ([]byte, io.Closer, error) {
 		return nil, nil, &mld.Error{Code: mld.CodeNotFound, Op: "get", Key: clone(key)}
 	}
 	return e.Value, nil, nil
+}
+
+func lookupEach(t *tree, keys [][]byte, f func(i int, value []byte) error) error {
+	for i, key := range keys {
+		e, _ := t.Get(mld.Entry{Key: key})
+		if err := f(i, e.Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func lookupMany(t *tree, keys [][]byte) [][]byte {

@@ -8,7 +8,10 @@ import (
 	"github.com/multileveldown/mld"
 )
 
-var _ mld.PinnedGetter = (*snapshot)(nil)
+var (
+	_ mld.PinnedGetter = (*snapshot)(nil)
+	_ mld.EachGetter   = (*snapshot)(nil)
+)
 
 // snapshot is a tree that nobody writes to.
 type snapshot struct {
@@ -47,6 +50,13 @@ func (s *snapshot) GetMany(ctx context.Context, keys [][]byte) ([][]byte, error)
 		return nil, err
 	}
 	return lookupMany(s.tree, keys), nil
+}
+
+func (s *snapshot) GetEach(ctx context.Context, keys [][]byte, f func(i int, value []byte) error) error {
+	if err := s.ready(ctx, "get many"); err != nil {
+		return err
+	}
+	return lookupEach(s.tree, keys, f)
 }
 
 func (s *snapshot) NewIterator(ctx context.Context, o *mld.IterOptions) (mld.Iterator, error) {

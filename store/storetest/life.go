@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +110,49 @@ func release(t *tester, c io.Closer) {
 	}
 }
 
+// testEach compares GetEach with GetMany: of the store, whether it has one or goes
+// through GetMany, and of a snapshot.
+func testEach(t *tester) {
+	t.put("a", "1")
+	t.put("empty", "")
+	readers := map[string]mld.Reader{"store": t.s}
+	if snap := t.snapshot(); snap != nil {
+		defer snap.Close()
+		readers["snapshot"] = snap
+	}
+	keys := [][]byte{[]byte("empty"), []byte("missing"), []byte("a"), []byte("a")}
+	for name, r := range readers {
+		want, err := r.GetMany(t.ctx, keys)
+		if err != nil {
+			t.Fatalf("%s: GetMany: %v", name, err)
+		}
+		next := 0
+		err = mld.GetEach(t.ctx, r, keys, func(i int, value []byte) error {
+			if i != next || !bytes.Equal(value, want[i]) || (value == nil) != (want[i] == nil) {
+				t.Errorf("%s: GetEach: call %d has %d, %#v; want %#v", name, next, i, value, want[i])
+			}
+			next++
+			return t.s.Put(t.ctx, []byte("missing"), []byte("new"), nil) // not seen by this call
+		})
+		if err != nil || next != len(keys) {
+			t.Fatalf("%s: GetEach called %d times, %v; want %d", name, next, err, len(keys))
+		}
+		t.delete("missing")
+
+		enough := errors.New("enough")
+		calls := 0
+		err = mld.GetEach(t.ctx, r, keys, func(int, []byte) error { calls++; return enough })
+		t.wantErr(name+": GetEach whose function fails", err, enough)
+		if calls != 1 {
+			t.Fatalf("%s: GetEach went on after an error, to %d calls", name, calls)
+		}
+		ended, cancel := context.WithCancel(t.ctx)
+		cancel()
+		err = mld.GetEach(ended, r, keys, func(int, []byte) error { return nil })
+		t.wantErr(name+": GetEach with an ended context", err, context.Canceled)
+	}
+}
+
 func testStats(t *tester) {
 	st, ok := t.s.(mld.Statser)
 	if !ok {
@@ -128,6 +172,7 @@ func readErrors(ctx context.Context, r mld.Reader) map[string]error {
 	errs := map[string]error{}
 	_, errs["Get"] = r.Get(ctx, key)
 	_, errs["GetMany"] = r.GetMany(ctx, [][]byte{key})
+	errs["GetEach"] = mld.GetEach(ctx, r, [][]byte{key}, func(int, []byte) error { return nil })
 	it, err := r.NewIterator(ctx, nil)
 	if err == nil {
 		it.Close()

@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"slices"
@@ -46,6 +47,7 @@ var mutants = map[string]mutant{
 	"overwriting is refused":            {"TestSuite/RandomHistory", func(s mld.Store) mld.Store { return writeOnce{s} }},
 	"snapshots move":                    {"TestSuite/Snapshots", func(s mld.Store) mld.Store { return liveSnapshots{s} }},
 	"pinned values move":                {"TestSuite/Pinned", func(s mld.Store) mld.Store { return &movingPin{Store: s} }},
+	"each sees later writes":            {"TestSuite/Each", func(s mld.Store) mld.Store { return liveEach{s} }},
 	"batch in pieces":                   {"TestSuite/Atomicity", func(s mld.Store) mld.Store { return piecemeal{s} }},
 	"writes are lost":                   {"TestSuite/Concurrency", func(s mld.Store) mld.Store { return forgetful{s} }},
 	"contexts are ignored":              {"TestSuite/EndedContext", func(s mld.Store) mld.Store { return deafPut{s} }},
@@ -330,6 +332,21 @@ func (s *movingPin) GetPinned(ctx context.Context, key []byte) ([]byte, io.Close
 func (s *movingPin) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
 	copy(s.lent, value)
 	return s.Store.Put(ctx, key, value, o)
+}
+
+type liveEach struct{ mld.Store }
+
+func (s liveEach) GetEach(ctx context.Context, keys [][]byte, f func(int, []byte) error) error {
+	for i, key := range keys {
+		value, err := s.Get(ctx, key)
+		if err != nil && !errors.Is(err, mld.ErrNotFound) {
+			return err
+		}
+		if err := f(i, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type piecemeal struct{ mld.Store }

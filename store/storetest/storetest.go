@@ -118,6 +118,7 @@ var cases = []struct {
 	{"RandomHistory", testRandomHistory},
 	{"Snapshots", testSnapshots},
 	{"Pinned", testPinned},
+	{"Each", testEach},
 	{"Stats", testStats},
 	{"Atomicity", testAtomicity},
 	{"Concurrency", testConcurrency},

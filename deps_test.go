@@ -28,6 +28,7 @@ var policy = map[string][]string{
 	".": {},
 
 	// Floor 1: what needs nothing but the vocabulary, and one library at most.
+	"session":            {"."},
 	"wire":               {"."},
 	"internal/backoff":   {},
 	"internal/filelock":  {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
@@ -45,7 +46,7 @@ var policy = map[string][]string{
 
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},
-	"server": {".", "wire"},
+	"server": {".", "session", "wire"},
 
 	// Floor 4: programs, and the tests that need several ends.
 	"bench/...":        {"./...", "github.com/cockroachdb/pebble/v2/...", "github.com/syndtr/goleveldb/leveldb/..."},

@@ -30,6 +30,7 @@ const (
 	CodeNotSent         Code = "NOT_SENT"
 	CodeOutcomeUnknown  Code = "OUTCOME_UNKNOWN"
 	CodeSnapshotLost    Code = "SNAPSHOT_LOST"
+	CodeSessionLost     Code = "SESSION_LOST"
 )
 
 // These errors answer a question that was asked rightly.
@@ -88,6 +89,9 @@ var (
 	// ErrSnapshotLost is returned when the state that a snapshot or a strict
 	// iterator reads is gone.
 	ErrSnapshotLost error = &Error{Code: CodeSnapshotLost}
+	// ErrSessionLost is returned when the server does not know, or no longer,
+	// the session in which a write was numbered. It refuses the write.
+	ErrSessionLost error = &Error{Code: CodeSessionLost}
 )
 
 var descriptions = map[Code]string{
@@ -108,6 +112,7 @@ var descriptions = map[Code]string{
 	CodeNotSent:         "not sent",
 	CodeOutcomeUnknown:  "outcome unknown",
 	CodeSnapshotLost:    "snapshot lost",
+	CodeSessionLost:     "session lost",
 }
 
 // Error is a failure with what is known of it. Match it by kind, not by text:

@@ -231,6 +231,10 @@ func (f *FrameReader) resize(size int) error {
 	return nil
 }
 
+// Relax makes the next read give back the memory that past large frames took, and
+// not only a later one. It is for times when memory is short.
+func (f *FrameReader) Relax() { f.small = patience }
+
 // Release gives back, to Reserve, all that the buffer took beyond its first
 // size. The reader must not be used any more.
 func (f *FrameReader) Release() {

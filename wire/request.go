@@ -119,8 +119,9 @@ type Request struct {
 	Dialect    Dialect
 }
 
-// reset empties the request, keeping the memory of its lists.
-func (r *Request) reset() {
+// Reset empties the request, keeping the memory of its lists. Decode does so
+// itself; it is for whoever waits, and must not keep the last frame alive.
+func (r *Request) Reset() {
 	*r = Request{Keys: emptied(r.Keys), Ops: emptied(r.Ops)}
 }
 
@@ -171,7 +172,7 @@ func errMissing(tag byte, field string) error {
 // [mld.ErrLimitExceeded]; then only Tag and ID are of use, and ID only where
 // hasID is true.
 func (r *Request) Decode(d Dialect, body []byte, limits *Limits) (hasID bool, err error) {
-	r.reset()
+	r.Reset()
 	if len(body) == 0 {
 		return false, &mld.Error{Code: mld.CodeProtocol, Msg: "an empty message"}
 	}

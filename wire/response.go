@@ -132,6 +132,32 @@ func AppendMany(dst []byte, id uint32, values [][]byte) []byte {
 	return dst
 }
 
+// Many is the callback of a get-many under construction, for values that come one
+// by one.
+type Many struct {
+	start int // where the frame begins in dst
+}
+
+// Begin starts the callback at the end of dst.
+func (m *Many) Begin(dst []byte, id uint32) []byte {
+	m.start = len(dst)
+	dst = append(dst, 0, 0, 0, 0, TagGetManyCallback)
+	return appendUint(dst, fieldID, uint64(id))
+}
+
+// Add appends a value; a nil one is not there.
+func (m *Many) Add(dst, value []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, fieldResults<<3|typeBytes), uint64(manyLen(value)))
+	return appendOptional(dst, fieldResultValue, value)
+}
+
+// Size returns how many bytes the callback has, given dst.
+func (m *Many) Size(dst []byte) int { return len(dst) - m.start }
+
+// End finishes the callback. Cancel takes it off dst instead.
+func (m *Many) End(dst []byte) []byte    { return endWide(dst, m.start) }
+func (m *Many) Cancel(dst []byte) []byte { return dst[:m.start] }
+
 func manyLen(v []byte) int {
 	if v == nil {
 		return 0
@@ -208,13 +234,14 @@ type Page struct {
 	entries int
 }
 
-// pagePrefix is how many bytes the length of a page takes: a varint of fixed
-// width, for moving a page to make room for its length would cost more than the
-// bytes that are saved. It is enough for 256 MiB.
-const pagePrefix = 4
+// widePrefix is how many bytes the length of a large message takes that grows
+// datum by datum: a varint of fixed width, for moving the message to make room
+// for its length would cost more than the bytes that are saved. It is enough for
+// 256 MiB.
+const widePrefix = 4
 
-// maxPage is the greatest size of a page, in bytes.
-const maxPage = 1<<(7*pagePrefix) - 1
+// maxWide is the greatest length, in bytes, that such a prefix can hold.
+const maxWide = 1<<(7*widePrefix) - 1
 
 // Begin starts a page at the end of dst.
 func (p *Page) Begin(dst []byte, d Dialect, id, seq uint32) []byte {
@@ -262,24 +289,29 @@ func (p *Page) End(dst []byte) []byte {
 	if p.entries == 0 {
 		return dst[:p.start]
 	}
-	size := len(dst) - p.start - pagePrefix
-	if size > maxPage {
-		return p.endHuge(dst, size)
+	return endWide(dst, p.start)
+}
+
+// endWide puts the length into a message that begins at start with room for it.
+func endWide(dst []byte, start int) []byte {
+	size := len(dst) - start - widePrefix
+	if size > maxWide {
+		return endHuge(dst, start, size)
 	}
-	for i := range pagePrefix {
-		dst[p.start+i] = byte(size>>(7*i)) | 0x80
+	for i := range widePrefix {
+		dst[start+i] = byte(size>>(7*i)) | 0x80
 	}
-	dst[p.start+pagePrefix-1] &^= 0x80
+	dst[start+widePrefix-1] &^= 0x80
 	return dst
 }
 
-// endHuge makes room for a longer length, for a value of more than 256 MiB.
-func (p *Page) endHuge(dst []byte, size int) []byte {
+// endHuge makes room for a longer length, for a message of more than 256 MiB.
+func endHuge(dst []byte, start, size int) []byte {
 	var prefix [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(prefix[:], uint64(size))
-	dst = append(dst, prefix[:n-pagePrefix]...)
-	copy(dst[p.start+n:], dst[p.start+pagePrefix:p.start+pagePrefix+size])
-	copy(dst[p.start:], prefix[:n])
+	dst = append(dst, prefix[:n-widePrefix]...)
+	copy(dst[start+n:], dst[start+widePrefix:start+widePrefix+size])
+	copy(dst[start:], prefix[:n])
 	return dst
 }
 

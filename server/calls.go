@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/wire"
@@ -29,72 +28,51 @@ func (c *conn) reader() (mld.Reader, error) {
 
 func (c *conn) get() error {
 	r, err := c.reader()
-	if err == nil {
-		var value []byte
-		var pin io.Closer
-		value, pin, err = mld.GetPinned(c.ctx, r, c.req.Key)
-		if err == nil {
-			c.out = wire.AppendValue(c.out, c.req.ID, value)
-			if pin != nil {
-				err = pin.Close()
-			}
-			return err
-		}
+	if err != nil {
+		return c.fail(err)
 	}
-	return c.fail(err)
-}
-
-// fail answers the call in c.req with err, or ends the connection with it.
-func (c *conn) fail(err error) error {
-	if storeGone(err) {
-		return err
+	value, pin, err := mld.GetPinned(c.ctx, r, c.req.Key)
+	if err != nil {
+		return c.fail(err)
 	}
-	c.answerError(err)
+	if pin != nil {
+		defer pin.Close()
+	}
+	if err := c.room(len(value) + overhead); err != nil {
+		return c.fail(err)
+	}
+	c.out = wire.AppendValue(c.out, c.req.ID, value)
 	return nil
 }
 
-// manyValues gathers the values of a get-many, bounded by a number of bytes.
-type manyValues struct {
-	list  [][]byte
-	arena []byte
-}
+// overhead is more than what the wire adds to the bytes of a value or an entry.
+const overhead = 64
 
 func (c *conn) getMany() error {
 	r, err := c.reader()
 	if err != nil {
 		return c.fail(err)
 	}
-	if len(c.req.Keys) == 0 {
-		c.out = wire.AppendMany(c.out, c.req.ID, nil)
-		return nil
-	}
 	most := c.srv.opts.Limits.Answer
-	v := &c.values
-	v.list, v.arena = v.list[:0], v.arena[:0]
-	err = mld.GetEach(c.ctx, r, c.req.Keys, func(_ int, value []byte) error {
-		if value == nil {
-			v.list = append(v.list, nil)
+	var answer wire.Many
+	c.out = answer.Begin(c.out, c.req.ID)
+	if len(c.req.Keys) > 0 {
+		err = mld.GetEach(c.ctx, r, c.req.Keys, func(_ int, value []byte) error {
+			if answer.Size(c.out)+len(value) > most {
+				return errLimit("bytes of an answer to a get-many", most, "max-answer")
+			}
+			if err := c.room(len(value) + overhead); err != nil {
+				return err
+			}
+			c.out = answer.Add(c.out, value)
 			return nil
-		}
-		if len(v.arena)+len(value) > most {
-			return errLimit("bytes of an answer to a get-many", most, "max-answer")
-		}
-		// A full arena is left to the values that point into it.
-		if cap(v.arena)-len(v.arena) < len(value) {
-			v.arena = make([]byte, 0, max(2*cap(v.arena), len(value), 4<<10))
-		}
-		n := len(v.arena)
-		v.arena = append(v.arena, value...)
-		v.list = append(v.list, v.arena[n:])
-		return nil
-	})
+		})
+	}
 	if err != nil {
+		c.out = answer.Cancel(c.out)
 		return c.fail(err)
 	}
-	c.out = wire.AppendMany(c.out, c.req.ID, v.list)
-	if cap(v.arena) > keepBuffer || cap(v.list) > gatherOps {
-		*v = manyValues{}
-	}
+	c.out = answer.End(c.out)
 	return nil
 }
 
@@ -225,7 +203,12 @@ func (c *conn) answerWrite(id uint32, err error) error {
 	return nil
 }
 
+// reset makes ready for the next writes. The memory of many operations does not
+// outlive them.
 func (g *gathered) reset() {
+	if cap(g.batch.Ops()) > 4*gatherOps {
+		g.batch = mld.Batch{}
+	}
 	g.batch.Reset()
 	g.ids, g.ends = g.ids[:0], g.ends[:0]
 }
@@ -236,6 +219,12 @@ func (c *conn) snapshot() error {
 	var err error
 	switch {
 	case c.req.Tag == wire.TagSnapshotClose && ok:
+		// The client should have closed its iterators before.
+		for _, it := range c.iterators {
+			if it.snapshot == c.req.Snapshot {
+				it.lose(&mld.Error{Code: mld.CodeSnapshotLost, Msg: "the snapshot was closed before its iterator"})
+			}
+		}
 		delete(c.snapshots, c.req.Snapshot)
 		err = held.Close()
 	case c.req.Tag == wire.TagSnapshotClose:

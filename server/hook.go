@@ -50,12 +50,14 @@ type Write struct {
 	Kind WriteKind
 	// Ops are what a put, a delete or a batch will do. The hook may change
 	// them, add to them and take from them: what it leaves is done, as one
-	// batch. It must not change the bytes of a key or a value in place.
+	// batch. It must not change the bytes of a key or a value in place, nor those
+	// of one that it put there afterwards.
 	Ops []mld.Op
 	// Range is what a clear will remove; the hook may change it. A Limit of 0
 	// means all.
 	Range mld.Range
-	// Durability is what the client asked for; the hook may change it.
+	// Durability is what the client asked for, or else the server's; the hook
+	// may change it.
 	Durability mld.Durability
 }
 

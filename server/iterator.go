@@ -11,10 +11,12 @@ import (
 // client closes it: a late grant must not be taken for the opening of a new one,
 // and a seek may revive it.
 type iterator struct {
-	id, seq uint32
-	it      mld.Iterator // nil where there was nothing to open or opening failed
-	flow    wire.Flow
-	ended   bool
+	id, seq  uint32
+	it       mld.Iterator // nil where there is nothing to read or err is set
+	err      error        // why it cannot be read
+	snapshot uint32       // what it reads; 0 is the store
+	flow     wire.Flow
+	ended    bool
 
 	keys, values bool
 
@@ -32,7 +34,14 @@ type iterator struct {
 func (it *iterator) close() {
 	if it.it != nil {
 		it.it.Close()
+		it.it = nil
 	}
+}
+
+// lose has the iterator fail with err from now on.
+func (it *iterator) lose(err error) {
+	it.close()
+	it.err = err
 }
 
 // iterate executes the iterator message in c.req. What it allows is sent at
@@ -83,42 +92,49 @@ func (c *conn) openIterator() error {
 	}
 	req := &c.req
 	it := &iterator{
-		id: req.ID, seq: req.Seq,
+		id: req.ID, seq: req.Seq, snapshot: req.Snapshot,
 		flow:    wire.NewFlow(c.dialect, req, c.srv.opts.Limits.Page),
 		keys:    !req.ValuesOnly,
 		values:  !req.KeysOnly,
 		limited: req.Limited, limit: uint64(req.Range.Limit),
 		consumed: req.Consumed, counted: req.Consumed,
 	}
-	r, err := c.reader()
-	if err == nil && !(it.limited && it.limit == 0) {
-		o := mld.IterOptions{Range: req.Range, KeysOnly: req.KeysOnly}
-		o.Limit = 0
-		it.it, err = r.NewIterator(c.ctx, &o)
-	}
-	if err != nil && storeGone(err) {
-		return err
-	}
 	if c.iterators == nil {
 		c.iterators = make(map[uint32]*iterator)
 	}
 	c.iterators[it.id] = it
-	if err != nil {
-		it.it, it.ended = nil, true
-		return c.fail(err)
+	if !it.limited || it.limit > 0 {
+		it.it, it.err = c.newIterator()
 	}
 	switch {
 	case it.it == nil:
 	case req.Seek != nil:
 		it.it.Seek(req.Seek)
-	case req.Bookmark != nil:
+	case req.Bookmark != nil && !isBefore(req.Bookmark, &req.Range):
 		it.it.Seek(req.Bookmark)
-		it.skip = bytes.Clone(req.Bookmark)
-		if it.skip == nil {
-			it.skip = []byte{}
-		}
+		it.skip = append([]byte{}, req.Bookmark...)
 	}
 	return c.pump(it)
+}
+
+// newIterator opens what c.req asks for, without its limit.
+func (c *conn) newIterator() (mld.Iterator, error) {
+	r, err := c.reader()
+	if err != nil {
+		return nil, err
+	}
+	o := mld.IterOptions{Range: c.req.Range, KeysOnly: c.req.KeysOnly}
+	o.Limit = 0
+	return r.NewIterator(c.ctx, &o)
+}
+
+// isBefore reports whether key is before a range, in its direction.
+func isBefore(key []byte, r *mld.Range) bool {
+	start, end := mld.Range{GT: r.GT, GTE: r.GTE}, mld.Range{LT: r.LT, LTE: r.LTE}
+	if r.Reverse {
+		start, end = end, start
+	}
+	return !start.Contains(key) && end.Contains(key)
 }
 
 func (it *iterator) seek(seq uint32, target []byte) {
@@ -161,6 +177,9 @@ func (it *iterator) entry() (key, value []byte) {
 	return key, value
 }
 
+// leastPage is the size in bytes below which no page ends for want of room.
+const leastPage = 1 << 10
+
 // pump sends as much as the client has allowed.
 func (c *conn) pump(it *iterator) error {
 	for !it.ended {
@@ -168,24 +187,13 @@ func (c *conn) pump(it *iterator) error {
 		if most == 0 {
 			return nil
 		}
-		var page wire.Page
-		c.out = page.Begin(c.out, c.dialect, it.id, it.seq)
-		for page.Entries() < most && page.Size(c.out) < size {
-			if !it.next() {
-				it.ended = true
-				break
-			}
-			key, value := it.entry()
-			c.out = page.Add(c.out, key, value)
+		if size <= flushSize {
+			// A client that does not read should cost one buffer of answers,
+			// not one and a page.
+			size = min(size, max(flushSize-len(c.out), leastPage))
 		}
-		c.out = page.End(c.out)
-		if page.Entries() > 0 {
-			it.flow.Sent(page.Entries())
-		}
-		if it.ended {
-			if err := c.endIterator(it); err != nil {
-				return err
-			}
+		if err := c.page(it, most, size); err != nil {
+			return err
 		}
 		if err := c.flushFull(); err != nil {
 			return err
@@ -194,9 +202,37 @@ func (c *conn) pump(it *iterator) error {
 	return nil
 }
 
+// page appends entries up to a number of them and beyond a number of bytes, and
+// the end if it comes.
+func (c *conn) page(it *iterator, most, size int) error {
+	var page wire.Page
+	c.out = page.Begin(c.out, c.dialect, it.id, it.seq)
+	for page.Entries() < most && page.Size(c.out) < size {
+		if !it.next() {
+			it.ended = true
+			break
+		}
+		key, value := it.entry()
+		if err := c.room(len(key) + len(value) + overhead); err != nil {
+			it.lose(err)
+			it.ended = true
+			break
+		}
+		c.out = page.Add(c.out, key, value)
+	}
+	c.out = page.End(c.out)
+	if page.Entries() > 0 {
+		it.flow.Sent(page.Entries())
+	}
+	if it.ended {
+		return c.endIterator(it)
+	}
+	return nil
+}
+
 // endIterator tells the client that, and why, an iterator has ended.
 func (c *conn) endIterator(it *iterator) error {
-	var err error
+	err := it.err
 	if it.it != nil {
 		err = it.it.Err()
 	}
@@ -209,9 +245,7 @@ func (c *conn) endIterator(it *iterator) error {
 		c.out = wire.AppendIteratorError(c.out, c.dialect, it.id, it.seq, err)
 	}
 	if c.dialect == wire.Multileveldown {
-		// No seek can revive it, so its snapshot can go.
-		it.close()
-		it.it = nil
+		it.close() // no seek can revive it, so its snapshot can go
 	}
 	return nil
 }

@@ -70,9 +70,10 @@ type Limits struct {
 	// Page is the size in bytes of a message of entries that a client may ask
 	// for (max-page); 256 KiB.
 	Page int
-	// InFlight is how many bytes of messages that are being received or
-	// answered all connections together may hold (max-in-flight-bytes);
-	// 256 MiB. What each takes at first, 4 KiB to read, is not counted.
+	// InFlight is how many bytes the buffers of all connections may have
+	// together (max-in-flight-bytes); 256 MiB. Of each buffer, of which a
+	// connection has one to read and one to write, the first 128 KiB are not
+	// counted.
 	InFlight int
 }
 

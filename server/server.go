@@ -33,6 +33,7 @@ type Server struct {
 		lastID    uint64
 		draining  bool
 		pulse     bool // the pulse goroutine runs
+		refusing  int  // clients that are being told that they are one too many
 	}
 	stop chan struct{} // closed with draining
 	idle chan struct{} // closed when draining and the last connection is gone
@@ -71,10 +72,11 @@ func (s *Server) Serve(l net.Listener) error {
 		stream, err := l.Accept()
 		if err == nil {
 			delay = 0
-			if c, err := s.newConn(stream); err != nil {
+			ctx := context.Background()
+			if c, err := s.newConn(ctx, stream); err != nil {
 				s.refuse(stream, err)
 			} else {
-				go c.serve(context.Background()) //nolint:errcheck // it has logged its error
+				go c.serve(ctx) //nolint:errcheck // it has logged its error
 			}
 			continue
 		}
@@ -91,7 +93,7 @@ func (s *Server) Serve(l net.Listener) error {
 		s.opts.Logger.Error("accept failed, will try again", "addr", l.Addr().String(), "err", err, "delay", delay)
 		select {
 		case <-time.After(delay):
-		case <-s.stop:
+		case <-s.stop: // and so is the listener: Accept will say so
 		}
 	}
 }
@@ -100,7 +102,7 @@ func (s *Server) Serve(l net.Listener) error {
 // the server is closed; then it closes the stream. It returns nil when the
 // client ended the connection between two messages.
 func (s *Server) ServeConn(ctx context.Context, stream io.ReadWriteCloser) error {
-	c, err := s.newConn(stream)
+	c, err := s.newConn(ctx, stream)
 	if err != nil {
 		s.refuse(stream, err)
 		return err
@@ -108,8 +110,8 @@ func (s *Server) ServeConn(ctx context.Context, stream io.ReadWriteCloser) error
 	return c.serve(ctx)
 }
 
-// newConn registers a connection.
-func (s *Server) newConn(stream io.ReadWriteCloser) (*conn, error) {
+// newConn registers a connection, whose calls end with ctx.
+func (s *Server) newConn(ctx context.Context, stream io.ReadWriteCloser) (*conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.draining {
@@ -120,7 +122,7 @@ func (s *Server) newConn(stream io.ReadWriteCloser) (*conn, error) {
 		return nil, errLimit("connections", s.opts.Limits.Connections, "max-connections")
 	}
 	s.mu.lastID++
-	c := newConn(s, stream, s.mu.lastID)
+	c := newConn(ctx, s, stream, s.mu.lastID)
 	s.mu.conns[c] = struct{}{}
 	s.wg.Add(1)
 	s.counters.accepted.Add(1)
@@ -131,16 +133,30 @@ func (s *Server) newConn(stream io.ReadWriteCloser) (*conn, error) {
 	return c, nil
 }
 
-// refuse says why a stream is not served and closes it.
+// maxRefusing is how many clients are told at a time that they are one too many.
+const maxRefusing = 16
+
+// refuse closes a stream that is not served. A client of this project is told
+// why, if it reads that at once; the caller does not wait for it.
 func (s *Server) refuse(stream io.ReadWriteCloser, err error) {
 	s.opts.Logger.Info("connection refused", "remote", remoteAddr(stream), "err", err)
-	if d, ok := stream.(interface{ SetWriteDeadline(time.Time) error }); ok {
-		// Whoever does not read this at once need not know.
-		if d.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+	timed, ok := stream.(interface{ SetDeadline(time.Time) error })
+	s.mu.Lock()
+	ok = ok && !s.mu.draining && s.mu.refusing < maxRefusing && timed.SetDeadline(time.Now().Add(time.Second)) == nil
+	if ok {
+		s.mu.refusing++
+		s.wg.Go(func() {
 			stream.Write(wire.AppendGoodbye(nil, err))
-		}
+			stream.Close()
+			s.mu.Lock()
+			s.mu.refusing--
+			s.mu.Unlock()
+		})
 	}
-	stream.Close()
+	s.mu.Unlock()
+	if !ok {
+		stream.Close()
+	}
 }
 
 func (s *Server) removeConn(c *conn) {
@@ -179,8 +195,9 @@ func (s *Server) isDraining() bool {
 	}
 }
 
-// drain stops the accepting of connections and returns those that there are.
-func (s *Server) drain() []*conn {
+// drain stops the accepting of connections and has f see to those that there
+// are. It holds mu meanwhile, so f must not wait.
+func (s *Server) drain(f func(*conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.mu.draining {
@@ -193,11 +210,9 @@ func (s *Server) drain() []*conn {
 	for l := range s.mu.listeners {
 		l.Close()
 	}
-	conns := make([]*conn, 0, len(s.mu.conns))
 	for c := range s.mu.conns {
-		conns = append(conns, c)
+		f(c)
 	}
-	return conns
 }
 
 // Shutdown stops accepting, has every connection answer what it has received,
@@ -206,9 +221,7 @@ func (s *Server) drain() []*conn {
 // connection end, and with its retry option goes on elsewhere, too. When ctx
 // ends first, what is left is cut, and Shutdown returns the context's error.
 func (s *Server) Shutdown(ctx context.Context) error {
-	for _, c := range s.drain() {
-		s.wg.Go(c.drain)
-	}
+	s.drain(func(c *conn) { s.wg.Go(c.drain) })
 	select {
 	case <-s.idle:
 		s.wg.Wait()
@@ -219,12 +232,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close cuts all connections, closes the listeners, and waits for the calls
-// that the store is executing. It returns nil.
+// Close cuts all connections, closes the listeners, ends the contexts of the
+// calls that the store is executing, and waits for those calls. It returns nil.
 func (s *Server) Close() error {
-	for _, c := range s.drain() {
-		c.cut(ErrServerClosed)
-	}
+	// To close a stream can take time, as it does for TLS.
+	s.drain(func(c *conn) { s.wg.Go(func() { c.cut(ErrServerClosed) }) })
 	s.wg.Wait()
 	return nil
 }
@@ -240,11 +252,12 @@ func (s *Server) reserve(delta int) error {
 }
 
 // pulseInterval is how long a call may take before its client is shown a sign
-// of life, and how often one is shown; half to twice that.
+// of life, and how often one is shown; once to twice that.
 const pulseInterval = time.Second
 
-// pulse shows a sign of life to the clients whose calls take long, so that they
-// can tell a slow store from a dead link. It ends with the last connection.
+// pulse shows a sign of life to the extended clients that are found waiting for
+// an answer, or still sending, twice in a row: so they can tell a slow store or a
+// slow link from a dead one. It ends with the last connection.
 func (s *Server) pulse() {
 	ticker := time.NewTicker(pulseInterval)
 	defer ticker.Stop()
@@ -261,8 +274,10 @@ func (s *Server) pulse() {
 			return
 		}
 		for c := range s.mu.conns {
-			if c.isStuck() {
-				s.wg.Go(func() { c.sendAside(wire.AppendHeartbeat(nil)) })
+			was := c.busy
+			c.busy = c.phase.Load() != idle
+			if was && c.busy && c.extended.Load() {
+				s.wg.Go(c.heartbeat)
 			}
 		}
 		s.mu.Unlock()

@@ -33,7 +33,7 @@ type Flow struct {
 // NewFlow returns the account of an iterator that req opens. No page will be
 // larger than maxBytes by more than its last entry.
 func NewFlow(d Dialect, req *Request, maxBytes int) Flow {
-	f := Flow{dialect: d, credit: req.Credit, most: min(maxBytes, maxPage)}
+	f := Flow{dialect: d, credit: req.Credit, most: min(maxBytes, maxWide)}
 	if req.PageBytes > 0 {
 		f.most = min(f.most, int(min(req.PageBytes, math.MaxInt32)))
 	} else {

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/multileveldown/mld/wire"
+)
+
+const (
+	// flushSize is how many bytes of answers are gathered before they are
+	// written although more input waits.
+	flushSize = 64 << 10
+
+	// freeBuffer is the size in bytes up to which the buffers of a connection
+	// do not count as in flight.
+	freeBuffer = 128 << 10
+
+	// keptBuffer is the size in bytes of the largest output buffer that is used
+	// again, if memory is not short.
+	keptBuffer = 1 << 20
+)
+
+// resize accounts for a buffer, of which *size is known, that comes to be of
+// another size. Its error names the limit of what is in flight; there is none
+// for a buffer that shrinks.
+func (c *conn) resize(size *int, to int) error {
+	if delta := max(to-freeBuffer, 0) - max(*size-freeBuffer, 0); delta != 0 {
+		if err := c.srv.reserve(delta); err != nil {
+			return err
+		}
+	}
+	*size = to
+	return nil
+}
+
+// room makes room in the output buffer for n more bytes. What is known to be
+// small, as most answers are, may be appended without.
+func (c *conn) room(n int) error {
+	need := len(c.out) + n
+	if need <= cap(c.out) {
+		return nil
+	}
+	size := max(need, min(2*cap(c.out), need+need/4))
+	if err := c.resize(&c.outSize, size); err != nil {
+		return err
+	}
+	c.out = append(make([]byte, 0, size), c.out...)
+	return nil
+}
+
+// drop lets go of the output buffer.
+func (c *conn) drop() {
+	c.out = nil
+	_ = c.resize(&c.outSize, 0)
+}
+
+// relax lets go of what past messages took beyond what is not counted, if memory
+// is short: this connection may be silent from now on.
+func (c *conn) relax() {
+	if c.srv.inFlight.Load() <= int64(c.srv.opts.Limits.InFlight/2) {
+		return
+	}
+	c.in.Relax()
+	if cap(c.out) > freeBuffer {
+		c.drop()
+	}
+}
+
+// flushFull writes the answers if there are many.
+func (c *conn) flushFull() error {
+	if len(c.out) < flushSize {
+		return nil
+	}
+	return c.flush()
+}
+
+// flush writes the answers that there are. A client that does not read them
+// stops this connection, and no other.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	c.writeMu.Lock()
+	err := c.writeLocked(c.out)
+	c.writeMu.Unlock()
+	if cap(c.out) > keptBuffer {
+		c.drop()
+	} else {
+		c.out = c.out[:0]
+	}
+	return err
+}
+
+// writeLocked writes whole messages, or cuts the connection. The caller holds
+// writeMu.
+func (c *conn) writeLocked(p []byte) error {
+	if c.timed != nil && c.srv.opts.WriteTimeout > 0 {
+		_ = c.timed.SetWriteDeadline(time.Now().Add(c.srv.opts.WriteTimeout))
+	}
+	n, err := c.stream.Write(p)
+	c.srv.counters.sent.Add(uint64(n))
+	if err != nil {
+		// A part of a message may have left.
+		err = fmt.Errorf("mld: writing to the client: %w", err)
+		c.cut(err)
+	}
+	return err
+}
+
+// heartbeat shows an extended client that this side lives, unless an answer is
+// being written at this moment. It is called from another goroutine than
+// serve's.
+func (c *conn) heartbeat() {
+	if c.writeMu.TryLock() {
+		defer c.writeMu.Unlock()
+		_ = c.writeLocked(wire.AppendHeartbeat(nil)) // has cut the connection
+	}
+}

@@ -88,14 +88,15 @@ func (s *Store) look() (probe.Kind, error) {
 
 // removeUnfinished removes what goleveldb would take for the remains of a lost
 // store: manifests that were written and not put in use before their writer
-// ended. There are no tables or journals that they could be needed for.
+// ended, and drafts of CURRENT. There are no tables or journals that they could
+// be needed for.
 func removeUnfinished(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "MANIFEST-") {
+		if strings.HasPrefix(e.Name(), "MANIFEST-") || strings.HasPrefix(e.Name(), "CURRENT.") {
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}

@@ -1,25 +1,17 @@
-package leveldbstore_test
+package leveldbstore
 
 import (
 	"context"
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/multileveldown/mld"
-	"github.com/multileveldown/mld/store/leveldbstore"
 	"github.com/multileveldown/mld/store/storetest"
 )
 
-func TestMain(m *testing.M) {
-	// This goroutine of goleveldb ends by itself, up to a second after Close.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
-}
-
-func open(t testing.TB, dir string, o *leveldbstore.Options) *leveldbstore.Store {
+func mustOpen(t testing.TB, dir string, o *Options) *Store {
 	t.Helper()
-	s, err := leveldbstore.Open(dir, o)
+	s, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,16 +20,17 @@ func open(t testing.TB, dir string, o *leveldbstore.Options) *leveldbstore.Store
 }
 
 func TestConformance(t *testing.T) {
-	for name, o := range map[string]*leveldbstore.Options{
+	t.Parallel()
+	for name, o := range map[string]*Options{
 		"default": nil,
 		// Tables and compactions from the first writes on, and no cache.
-		"tiny": {WriteBufferBytes: 4 << 10, CacheBytes: -1, BloomBits: -1, Compression: leveldbstore.NoCompression, Durability: mld.DurabilityNoSync},
+		"tiny": {WriteBufferBytes: 4 << 10, CacheBytes: -1, BloomBits: -1, Compression: NoCompression, Durability: mld.DurabilityNoSync},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dirs := make(map[mld.Store]string)
 			storetest.Run(t, func(t *testing.T) mld.Store {
 				dir := t.TempDir()
-				s := open(t, dir, o)
+				s := mustOpen(t, dir, o)
 				dirs[s] = dir
 				return s
 			}, &storetest.Options{
@@ -46,13 +39,13 @@ func TestConformance(t *testing.T) {
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}
-					again := open(t, dir, o)
+					again := mustOpen(t, dir, o)
 					dirs[again] = dir
 					return again
 				},
 				ReadOnly: func(t *testing.T, entries []mld.Entry) mld.Store {
 					dir := filepath.Join(t.TempDir(), "made", "on", "the", "way")
-					s := open(t, dir, o)
+					s := mustOpen(t, dir, o)
 					for _, e := range entries {
 						if err := s.Put(context.Background(), e.Key, e.Value, nil); err != nil {
 							t.Fatal(err)
@@ -61,7 +54,7 @@ func TestConformance(t *testing.T) {
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}
-					return open(t, dir, &leveldbstore.Options{ReadOnly: true})
+					return mustOpen(t, dir, &Options{ReadOnly: true})
 				},
 			})
 		})

@@ -102,8 +102,7 @@ func (c *cursor) seek(target []byte) {
 	c.it.Init(c.tree, false)
 	var ok bool
 	if c.r.Reverse {
-		exact := mld.Range{LTE: target}
-		_, after := exact.HalfOpen()
+		after := append(append(make([]byte, 0, len(target)+1), target...), 0)
 		ok = c.before(after)
 	} else {
 		ok = c.it.Seek(mld.Entry{Key: target})

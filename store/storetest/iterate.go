@@ -185,7 +185,11 @@ func testIterateSeek(t *tester) {
 	} {
 		it := t.iterator(t.s, &mld.IterOptions{Range: test.r})
 		for i, step := range test.steps {
-			if step.target != "-" {
+			switch step.target {
+			case "-":
+			case "":
+				it.Seek(nil) // the same as an empty target
+			default:
 				it.Seek([]byte(step.target))
 			}
 			got := []string{}

@@ -81,6 +81,9 @@ func testRandomRanges(t *tester) {
 		for range rng.IntN(4) {
 			path = t.compareSteps(got, want, &o, rng.IntN(6), path)
 			target := t.randomKey(rng)
+			if len(target) == 0 && rng.IntN(2) == 0 {
+				target = nil
+			}
 			path = append(path, "seek "+string(target))
 			got.Seek(target)
 			want.Seek(target)

@@ -56,6 +56,14 @@ func testEmpty(t *tester) {
 		t.wantKeys(t.s, nil, "", "a")
 		t.wantKeys(t.s, &mld.IterOptions{Range: mld.Range{LTE: []byte{}}}, "")
 		t.wantKeys(t.s, &mld.IterOptions{Range: mld.Range{GT: []byte{}}}, "a")
+		for _, reverse := range []bool{false, true} {
+			it := t.iterator(t.s, &mld.IterOptions{Range: mld.Range{LTE: []byte{}, Reverse: reverse}})
+			it.Seek(key)
+			if got := t.rest(it); !slices.Equal(got, []string{""}) {
+				t.Fatalf("a seek of the key %#v, reverse %t = %q; want it", key, reverse, got)
+			}
+			t.closeIterator(it)
+		}
 		if got, err := t.s.Get(t.ctx, key); err != nil || string(got) != "v" {
 			t.Fatalf("Get of the key %#v = %q, %v", key, got, err)
 		}

@@ -41,7 +41,7 @@ var captured = []struct {
 	{"two bounds on one side", ManyLevel, `1d 04 0801 1000 1a14 0801 1001 1a0161 220162 2a0178 320179 3801 4000 2000`,
 		Request{Tag: TagIterator, ID: 1, Opens: true, Range: mld.Range{GTE: []byte("b"), LTE: []byte("y")}}, true},
 	{"two bounds on one side", Multileveldown, `15 04 0801 1020 1a0e 0801 1001 1a0161 220162 3801 4000`,
-		Request{Tag: TagIterator, ID: 1, Opens: true, Credit: 32, Range: mld.Range{GT: []byte("a"), GTE: []byte("b")}}, true},
+		Request{Tag: TagIterator, ID: 1, Opens: true, Credit: 32, Range: mld.Range{GT: []byte("a"), GTE: []byte("b")}}, false},
 	{"acknowledge", ManyLevel, `07 08 0801 1000 1801`, Request{Tag: TagIteratorAck, ID: 1, Consumed: 1}, false},
 	{"close", ManyLevel, `03 07 0801`, Request{Tag: TagIteratorClose, ID: 1}, false},
 	{"seek", ManyLevel, `08 09 0803 1001 1a0162`, Request{Tag: TagIteratorSeek, ID: 3, Seq: 1, Seek: []byte("b")}, false},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/store/memstore"
+	"github.com/multileveldown/mld/store/namespace"
 	"github.com/multileveldown/mld/view"
 )
 
@@ -405,6 +406,20 @@ func TestSub(t *testing.T) {
 
 	must(t, ab.Clear(ctx, nil, nil))
 	equal(t, "store", raw(t, store), []string{`"!a!k"="1"`, `"k"="0"`})
+}
+
+func TestSubPrefix(t *testing.T) {
+	ctx, store := t.Context(), newStore(t)
+	prefix, err := namespace.Subleveldown("é")
+	must(t, err)
+	old := view.SubPrefix(view.New(store, view.UTF8, view.UTF8), prefix, view.UTF8, view.UTF8)
+	must(t, view.Sub(old, "inner", view.UTF8, view.UTF8).Put(ctx, "k", "v", nil))
+	equal(t, "store", raw(t, store), []string{`"!é!!inner!k"="v"`})
+	equal(t, "keys", mustCollect(t, old.Keys(ctx, view.Before("\xff"))), []string{"!inner!k"})
+
+	// A namespace has the same entries.
+	part := view.New[string, string](namespace.New(store, prefix), view.UTF8, view.UTF8)
+	equal(t, "keys in the namespace", mustCollect(t, part.Keys(ctx, nil)), []string{"!inner!k"})
 }
 
 func TestSubName(t *testing.T) {

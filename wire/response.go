@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/multileveldown/mld"
 )
@@ -305,11 +306,13 @@ func endWide(dst []byte, start int) []byte {
 	return dst
 }
 
-// endHuge makes room for a longer length, for a message of more than 256 MiB.
+// endHuge moves a message to where its length, of any width, leaves it, for a
+// message of more than 256 MiB.
 func endHuge(dst []byte, start, size int) []byte {
 	var prefix [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(prefix[:], uint64(size))
-	dst = append(dst, prefix[:n-widePrefix]...)
+	end := start + n + size
+	dst = slices.Grow(dst, max(0, end-len(dst)))[:end]
 	copy(dst[start+n:], dst[start+widePrefix:start+widePrefix+size])
 	copy(dst[start:], prefix[:n])
 	return dst

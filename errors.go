@@ -186,8 +186,7 @@ func CodeOf(err error) Code {
 	if err == nil {
 		return ""
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeInternal
@@ -219,8 +218,7 @@ func OutcomeOf(err error) Outcome {
 	case errors.Is(err, ErrNotSent), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return NotApplied
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if _, ok := errors.AsType[*Error](err); ok {
 		return NotApplied
 	}
 	return Unknown

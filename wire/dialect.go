@@ -120,6 +120,12 @@ func (w *worded) Unwrap() error { return &w.err }
 // no error.
 func errorText(d Dialect, err error) string {
 	code := codeOf(err)
+	if code == mld.CodeNotFound { // the common one, for which nothing is put together
+		if d == Multileveldown {
+			return textNotFound
+		}
+		return levelNotFound
+	}
 	worded, ok := errors.AsType[*worded](err)
 	if d != Multileveldown {
 		if ok {
@@ -131,8 +137,6 @@ func errorText(d Dialect, err error) string {
 		return levelPrefix + string(code)
 	}
 	switch {
-	case code == mld.CodeNotFound:
-		return textNotFound
 	case code == mld.CodeReadOnly:
 		return textReadOnly
 	case ok:

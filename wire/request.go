@@ -242,18 +242,16 @@ var (
 
 func (r *Request) decodeSingle(d Dialect, s *scanner, limits *Limits) (hasID bool, err error) {
 	for s.next() {
-		switch s.field {
-		case fieldID:
+		switch {
+		case s.field == fieldID:
 			r.ID, hasID = s.id()
-		case fieldKey:
+		case s.field == fieldKey:
 			r.Key = s.data()
-		case fieldValue:
-			if r.Tag == TagPut {
-				r.Value = s.data()
-			}
-		case fieldDurability:
+		case s.field == fieldValue && r.Tag == TagPut:
+			r.Value = s.data()
+		case s.field == fieldDurability && r.Tag != TagGet:
 			r.Durability = s.durability()
-		case fieldSnapshot:
+		case s.field == fieldSnapshot && r.Tag == TagGet:
 			r.Snapshot = s.uint32()
 		}
 	}
@@ -532,10 +530,10 @@ func (r *Request) decodeHello(s *scanner) error {
 
 func (r *Request) decodeExtension(s *scanner) (hasID bool, err error) {
 	for s.next() {
-		switch s.field {
-		case fieldID:
+		switch {
+		case s.field == fieldID:
 			r.ID, hasID = s.id()
-		case fieldSnapshotNumber:
+		case s.field == fieldSnapshotNumber && r.Tag != TagStats:
 			r.Snapshot = s.uint32()
 		}
 	}

@@ -534,6 +534,10 @@ func (r *Response) decodeWelcome(s *scanner) error {
 // or a value, in turn or always the same, as the iterator was opened. It
 // returns false when data is empty. The datum aliases data and is not nil.
 func NextDatum(data []byte) (datum, rest []byte, ok bool) {
+	if len(data) >= 2 && data[0]&0x87 == typeBytes && int(data[1]) <= min(0x7f, len(data)-2) {
+		end := 2 + int(data[1])
+		return data[2:end:end], data[end:], true // nearly every one
+	}
 	s := scanner{rest: data}
 	if !s.next() || s.typ != typeBytes {
 		return nil, nil, false

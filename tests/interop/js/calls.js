@@ -1,8 +1,9 @@
 'use strict'
 
 // Makes calls on a real client, one after the other, and prints what came of
-// them as JSON: a list with {value} or {error: {message, code}} for
-// each call. A call that is not answered in time gives {hung: true}.
+// them as JSON: a list with {value} or {error: {message, code}} for each call. A
+// call that is not answered in time gives {hung: true}. Besides the calls of a
+// database there are iterate and count, which take the options of an iterator.
 //
 //   node calls.js DIALECT HOST:PORT '[["put","a","1"],["get","a"],["iterate",{"gte":"a"}]]'
 
@@ -18,15 +19,23 @@ async function main (dialect, address, calls) {
 
   const results = []
   for (const [name, ...args] of JSON.parse(calls)) {
-    results.push(await outcome(name === 'iterate' ? iterate(db, ...args) : db[name](...args)))
+    const call = walks[name] ? walks[name](db.iterator(...args)) : db[name](...args)
+    results.push(await outcome(call))
   }
   process.stdout.write(JSON.stringify(results), () => process.exit())
 }
 
-async function iterate (db, options) {
-  const entries = []
-  for await (const entry of db.iterator(options)) entries.push(entry)
-  return entries
+const walks = {
+  async iterate (it) {
+    const entries = []
+    for await (const entry of it) entries.push(entry)
+    return entries
+  },
+  async count (it) {
+    let n = 0
+    while (await it.next()) n++
+    return n
+  }
 }
 
 async function outcome (call) {

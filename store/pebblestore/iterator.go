@@ -16,7 +16,7 @@ type iterator struct {
 	ctx          context.Context
 	reverse      bool
 	keys, values bool
-	lower, upper []byte // lower <= key < upper; nil is none
+	lower, upper []byte // lower <= stored key < upper; nil is none
 
 	// mu guards what follows against Store.Close, which leaves an iterator
 	// alone while it is on an entry: Key and Value need no lock.
@@ -38,7 +38,8 @@ const (
 	closed
 )
 
-// newIterator is called within a call of the store.
+// newIterator returns an iterator over r, the database or a snapshot of it. It is
+// called within a call of the store.
 func (s *Store) newIterator(ctx context.Context, r pebble.Reader, o *mld.IterOptions) (mld.Iterator, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func (s *Store) newIterator(ctx context.Context, r pebble.Reader, o *mld.IterOpt
 	if o.Limit > 0 {
 		it.left = o.Limit
 	}
-	lower, upper := o.HalfOpen()
+	lower, upper := storedBounds(&o.Range)
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
 		it.state = atEnd
 		it.lower, it.upper = []byte{}, []byte{}
@@ -114,17 +115,15 @@ func (it *iterator) Seek(target []byte) {
 		return
 	}
 	it.here = false
+	target = stored(target)
 	if bytes.Compare(target, it.lower) < 0 || it.upper != nil && bytes.Compare(target, it.upper) >= 0 {
 		it.state = atEnd
 		return
 	}
 	var ok bool
-	switch {
-	case it.reverse:
+	if it.reverse {
 		ok = it.p.SeekLT(after(target))
-	case len(target) == 0:
-		ok = it.p.First() // Pebble's own tests do not seek the empty key
-	default:
+	} else {
 		ok = it.p.SeekGE(target)
 	}
 	if ok {
@@ -158,7 +157,7 @@ func (it *iterator) Key() []byte {
 	if !it.keys || !it.here {
 		return nil
 	}
-	return it.p.Key()
+	return original(it.p.Key())
 }
 
 // Value returns the value in Pebble's memory. It is only now that a value which
@@ -170,7 +169,7 @@ func (it *iterator) Value() []byte {
 	}
 	value, err := it.p.ValueAndErr()
 	if err != nil && it.err == nil {
-		it.err = it.s.wrap("iterate", it.p.Key(), err)
+		it.err = it.s.wrap("iterate", original(it.p.Key()), err)
 	}
 	return value
 }

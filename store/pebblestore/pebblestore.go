@@ -3,6 +3,13 @@
 // block cache, and writers that ask for durability at the same time share an
 // fsync.
 //
+// # Keys
+//
+// Keys are stored as they are, except those that consist of zero bytes alone, the
+// empty key among them, which Pebble cannot keep: they are stored with one zero
+// more. That matters to a program only if it opens the directory with Pebble
+// itself.
+//
 // # Closing
 //
 // Close waits for the calls that are under way. Iterators, snapshots and pinned
@@ -227,7 +234,7 @@ func (s *Store) newSnapshot(ctx context.Context) (*snapshot, error) {
 
 // get returns a copy of a value.
 func (s *Store) get(r pebble.Reader, key []byte) ([]byte, error) {
-	value, closer, err := r.Get(key)
+	value, closer, err := r.Get(stored(key))
 	if err != nil {
 		return nil, s.wrap("get", key, err)
 	}
@@ -237,7 +244,7 @@ func (s *Store) get(r pebble.Reader, key []byte) ([]byte, error) {
 
 // getPinned returns a value in Pebble's memory.
 func (s *Store) getPinned(r pebble.Reader, key []byte) ([]byte, io.Closer, error) {
-	value, closer, err := r.Get(key)
+	value, closer, err := r.Get(stored(key))
 	if err != nil {
 		return nil, nil, s.wrap("get", key, err)
 	}

@@ -21,14 +21,14 @@ const opOverhead = 1 + 2*5
 // Put implements [mld.Writer].
 func (s *Store) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
 	return s.write(ctx, "put", o, len(key)+len(value), func(wo *pebble.WriteOptions) error {
-		return s.db.Set(key, value, wo)
+		return s.db.Set(stored(key), value, wo)
 	})
 }
 
 // Delete implements [mld.Writer].
 func (s *Store) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) error {
 	return s.write(ctx, "delete", o, len(key), func(wo *pebble.WriteOptions) error {
-		return s.db.Delete(key, wo)
+		return s.db.Delete(stored(key), wo)
 	})
 }
 
@@ -45,9 +45,9 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) er
 			var err error
 			switch op.Kind {
 			case mld.OpPut:
-				err = pb.Set(op.Key, op.Value, nil)
+				err = pb.Set(stored(op.Key), op.Value, nil)
 			case mld.OpDelete:
-				err = pb.Delete(op.Key, nil)
+				err = pb.Delete(stored(op.Key), nil)
 			default:
 				err = &mld.Error{Code: mld.CodeInvalidArgument, Op: "batch", Key: clone(op.Key), Msg: fmt.Sprintf("operation %d is of unknown kind %d", i, op.Kind)}
 			}
@@ -69,7 +69,7 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) er
 // With a limit, or without an upper bound, the keys must be looked at first. Other
 // writes wait meanwhile, so that the removal falls between them as a whole.
 func (s *Store) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
-	lower, upper := r.HalfOpen()
+	lower, upper := storedBounds(&r)
 	if r.Limit <= 0 && upper != nil {
 		return s.write(ctx, "clear", o, 0, func(wo *pebble.WriteOptions) error {
 			return s.deleteRange(lower, upper, wo)
@@ -97,7 +97,7 @@ func (s *Store) deleteRange(lower, upper []byte, wo *pebble.WriteOptions) error 
 	return s.db.DeleteRange(lower, upper, wo)
 }
 
-// boundaries returns tighter bounds, which contain exactly the first limit
+// boundaries returns tighter bounds of stored keys, which contain exactly the first limit
 // entries in the direction given, and are never open above.
 func (s *Store) boundaries(ctx context.Context, lower, upper []byte, limit int, reverse bool) (from, to []byte, err error) {
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
@@ -191,11 +191,14 @@ func after(key []byte) []byte {
 	return append(append(make([]byte, 0, len(key)+1), key...), 0)
 }
 
-// bounds returns the options of an iterator over lower <= key < upper. An empty
-// lower bound is none, and must not reach Pebble, which seeks it.
+// storedBounds returns the bounds of a range as lower <= stored key < upper, where
+// nil is none.
+func storedBounds(r *mld.Range) (lower, upper []byte) {
+	lower, upper = r.HalfOpen()
+	return storedBound(lower), storedBound(upper)
+}
+
+// bounds returns the options of an iterator over lower <= stored key < upper.
 func bounds(lower, upper []byte) *pebble.IterOptions {
-	if len(lower) == 0 {
-		lower = nil
-	}
 	return &pebble.IterOptions{LowerBound: lower, UpperBound: upper}
 }

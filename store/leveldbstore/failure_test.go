@@ -214,7 +214,11 @@ func killed(dir string) error {
 			return err
 		}
 	}
-	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return self.Kill()
 }
 
 // TestKilled expects the writes of a process that was killed, and its lock not.

@@ -218,10 +218,12 @@ func OutcomeOf(err error) Outcome {
 	case errors.Is(err, ErrNotSent), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return NotApplied
 	}
-	if _, ok := errors.AsType[*Error](err); ok {
-		return NotApplied
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Code == CodeConnectionLost || e.Code == CodeProtocol && !e.Remote {
+		// The answer was not heard, or not understood.
+		return Unknown
 	}
-	return Unknown
+	return NotApplied
 }
 
 // quote returns key as a Go string literal, cut when it is long.

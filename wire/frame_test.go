@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
@@ -253,8 +254,8 @@ func TestFrameClaims(t *testing.T) {
 		want  error
 	}{
 		{"seven bytes that claim 2^40", 1 << 40, DefaultMaxFrame, 0, io.ErrUnexpectedEOF},
-		{"seven bytes and no limit", 1 << 40, int(^uint(0) >> 1), 0, io.ErrUnexpectedEOF},
-		{"the most, and no limit", 1<<63 - 1, int(^uint(0) >> 1), 100, io.ErrUnexpectedEOF},
+		{"seven bytes and no limit", 1 << 40, math.MaxInt, 0, io.ErrUnexpectedEOF},
+		{"the most, and no limit", math.MaxInt, math.MaxInt, 100, io.ErrUnexpectedEOF},
 		{"2^40 and a head", 1 << 40, DefaultMaxFrame, 100, mld.ErrLimitExceeded},
 		{"within the limit", DefaultMaxFrame, DefaultMaxFrame, 100_000, io.ErrUnexpectedEOF},
 	} {

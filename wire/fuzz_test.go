@@ -74,7 +74,7 @@ func fuzzRequest(f *testing.F, d Dialect) {
 				r.Snapshot = 0
 			}
 		}
-		r.Range.Limit = min(r.Range.Limit, 1<<53)
+		r.Range.Limit = int(min(int64(r.Range.Limit), 1<<53))
 		again = Request{}
 		if _, err := again.Decode(d, body(t, encodeRequest(nil, d, &r)), limits); err != nil {
 			t.Fatalf("%+v: %v", r, err)

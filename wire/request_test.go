@@ -109,10 +109,10 @@ func TestRequestExtensions(t *testing.T) {
 }
 
 func TestRequestOptions(t *testing.T) {
-	const none = math.MinInt
+	const none = -1
 	for _, c := range []struct {
 		options              string
-		limit                int
+		limit                int64
 		keysOnly, valuesOnly bool
 	}{
 		{`0801 1001 3801 4000`, none, false, false},
@@ -123,16 +123,16 @@ func TestRequestOptions(t *testing.T) {
 		{`0801 1001`, 0, false, false}, // absent is 0
 		{`0801 1001 3806`, 3, false, false},
 		{`0801 1001 3805`, none, false, false}, // -3
-		{`0801 1001 38 808080808040`, 1 << 40, false, false},
+		{`0801 1001 38 808080808040`, min(1<<40, math.MaxInt), false, false},
 		{`0801 1001 38 feffffffffffffffff01`, math.MaxInt, false, false},
 		{`0801 1001 38 ffffffffffffffffff01`, none, false, false},
 	} {
 		frame := append(unhex(`04 0801 1001 2000`), appendBytes(nil, fieldOptions, unhex(c.options))...)
 		for _, d := range dialects {
 			r := decodeRequest(t, d, frame)
-			limit := none
+			limit := int64(none)
 			if r.Limited {
-				limit = r.Range.Limit
+				limit = int64(r.Range.Limit)
 			}
 			if limit != c.limit || r.KeysOnly != c.keysOnly || r.ValuesOnly != c.valuesOnly {
 				t.Errorf("%s %s: limit %d, keys only %v, values only %v", d, c.options, limit, r.KeysOnly, r.ValuesOnly)

@@ -1,0 +1,496 @@
+package client
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/wire"
+)
+
+const (
+	// highWater is how many bytes may wait to be written before calls wait in a
+	// queue instead.
+	highWater = 256 << 10
+
+	// inlineBytes is how many bytes the server may not have read yet for a
+	// caller to write its call itself: they fit in the send buffer of any
+	// socket, so it does not wait there.
+	inlineBytes = 16 << 10
+
+	// certainBytes is the size of calls that are sent before it is known how
+	// large a message the server reads.
+	certainBytes = 1 << 20
+
+	// keptBuffer is how large an output buffer is kept for reuse.
+	keptBuffer = 1 << 20
+
+	// ticks is how often in an interval keep-alive looks.
+	ticks = 4
+)
+
+var (
+	errDraining = &mld.Error{Code: mld.CodeConnectionLost, Msg: "the server is about to close the connection"}
+	errNoIDs    = &mld.Error{Code: mld.CodeConnectionLost, Msg: "the connection has used up its ids"}
+	errRetired  = &mld.Error{Code: mld.CodeConnectionLost, Msg: "the connection was replaced and nothing waits on it any more"}
+)
+
+// A conn is one connection. What it has is guarded by the client's mutex, except
+// where a comment says otherwise.
+type conn struct {
+	c      *Client
+	stream io.ReadWriteCloser
+	where  string // the address, if the stream tells; constant
+	inline bool   // callers may write; constant
+
+	lost    chan struct{} // closed when it is over and its goroutines have ended
+	retired chan struct{} // closed when new calls must go elsewhere
+
+	closeOnce sync.Once
+	wake      chan struct{} // wakes the writer; has room for one
+	wrote     chan struct{} // closed when the writer has ended
+	heard     atomic.Bool   // bytes came since the last tick; not guarded
+	useful    atomic.Bool   // an answer came; not guarded
+
+	events []event // decoded and not handled; the reader's own
+
+	cause     error // why it ended, or will have
+	dead      bool
+	retiring  bool
+	known     bool // the server's welcome came, or something without one
+	features  wire.Features
+	maxFrame  uint64 // 0 is unknown
+	lastID    uint32
+	lastIter  uint32
+	sent      callList // encoded and not answered
+	table     callTable
+	bound     callList // calls for a snapshot of this connection, not encoded
+	iterators map[uint32]*Iterator
+	dirty     []*Iterator // have something to send
+	closes    []uint32    // iterators to close
+	snapshots int
+
+	// Output. Positions count from the beginning of the connection.
+	out     []byte // not taken by a writer yet
+	spare   []byte
+	taken   uint64 // position of out: all before may have left
+	read    uint64 // the server has read so far, at the least
+	writing bool   // somebody writes
+	awake   bool   // the writer has been woken and is not back
+
+	timer  *time.Timer
+	idle   time.Duration // without a byte from the server
+	pinged bool          // since the last one
+}
+
+func newConn(c *Client, stream io.ReadWriteCloser) *conn {
+	k := &conn{
+		c:         c,
+		stream:    stream,
+		lost:      make(chan struct{}),
+		retired:   make(chan struct{}),
+		wake:      make(chan struct{}, 1),
+		wrote:     make(chan struct{}),
+		iterators: map[uint32]*Iterator{},
+		lastID:    c.firstID - 1,
+		lastIter:  c.firstID - 1,
+	}
+	if nc, ok := stream.(net.Conn); ok {
+		k.where = nc.RemoteAddr().String()
+	}
+	switch stream.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		k.inline = true
+	}
+	return k
+}
+
+// startLocked makes the connection the client's, with a hello and what waits as
+// the first output.
+func (k *conn) startLocked() {
+	c := k.c
+	c.conn = k
+	c.conns[k] = struct{}{}
+	k.out = wire.AppendHello(k.out, &wire.Hello{Version: wire.ProtocolVersion, Dialect: c.o.Dialect})
+	k.fillLocked()
+	k.wakeLocked()
+	if c.o.KeepAliveInterval > 0 {
+		k.timer = time.AfterFunc(c.o.KeepAliveInterval/ticks, k.tick)
+	}
+	c.wg.Go(k.write)
+	c.wg.Go(k.run)
+}
+
+// run reads until the connection ends and then winds it up. What waits is given
+// back before the stream is closed, as that can take a while; only when it is
+// closed is the connection lost, so that there are not two where the other end
+// may have one only, such as a command that opens a directory.
+func (k *conn) run() {
+	err := k.readLoop()
+	k.windUp(err)
+	k.shut(err)
+	<-k.wrote
+	k.c.o.Logger.Info("connection ended", "address", k.where, "error", k.reason())
+	close(k.lost)
+}
+
+// shut closes the stream, which ends the reader and the writer.
+func (k *conn) shut(cause error) {
+	k.c.mu.Lock()
+	if k.cause == nil {
+		k.cause = cause
+	}
+	k.c.mu.Unlock()
+	k.closeOnce.Do(func() { k.stream.Close() })
+}
+
+// reason returns why the connection ended or is about to.
+func (k *conn) reason() error {
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	return k.cause
+}
+
+// windUp takes the connection out of the client and settles what becomes of
+// all that waits on it.
+func (k *conn) windUp(err error) {
+	c := k.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k.cause == nil {
+		k.cause = err
+	}
+	k.dead = true
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	if c.conn == k {
+		c.conn = nil
+	}
+	delete(c.conns, k)
+	for cl := k.sent.tail; cl != nil; cl = k.sent.tail {
+		cl.left = cl.departed()
+		if err := c.fate(cl, k.cause); err != nil {
+			c.failLocked(cl, err)
+		} else {
+			k.unsendLocked(cl, &c.queue)
+		}
+	}
+	for cl := k.bound.head; cl != nil; cl = k.bound.head {
+		c.failLocked(cl, c.fate(cl, k.cause))
+	}
+	for _, it := range k.iterators {
+		it.lostLocked(k.cause)
+	}
+	for _, it := range k.dirty {
+		it.lostLocked(k.cause)
+	}
+	k.iterators, k.dirty, k.out = nil, nil, nil
+	k.wakeLocked() // so that it ends
+	if c.conn != nil {
+		c.conn.wakeLocked()
+	}
+}
+
+// unsendLocked puts a call that was encoded back before a queue.
+func (k *conn) unsendLocked(cl *call, queue *callList) {
+	k.table.remove(cl)
+	k.sent.remove(cl)
+	cl.conn, cl.probe = nil, false
+	queue.pushFront(cl)
+}
+
+// retireLocked makes calls from now on wait for another connection. Calls that
+// were not written yet join them.
+func (k *conn) retireLocked(cause error) {
+	if k.retiring {
+		return
+	}
+	k.retiring = true
+	if k.cause == nil {
+		k.cause = cause
+	}
+	if k.c.conn == k {
+		k.c.conn = nil
+	}
+	for cl := k.sent.tail; cl != nil && cl.start >= k.taken; cl = k.sent.tail {
+		if cl.snap != nil {
+			break // it can go nowhere else
+		}
+		k.blankLocked(cl)
+		k.unsendLocked(cl, &k.c.queue)
+	}
+	close(k.retired)
+	k.retireIfIdleLocked()
+}
+
+// retireIfIdleLocked closes a connection that has a successor once nothing
+// waits on it.
+func (k *conn) retireIfIdleLocked() {
+	if k.retiring && !k.dead && k.sent.n == 0 && k.bound.n == 0 && len(k.iterators) == 0 && k.snapshots == 0 {
+		k.c.wg.Go(func() { k.shut(errRetired) })
+	}
+}
+
+// roomLocked reports whether more may be encoded.
+func (k *conn) roomLocked() bool { return len(k.out) < highWater }
+
+// idLocked returns an id for a message that nobody waits for the answer of, or
+// 0 if there is none left.
+func (k *conn) idLocked() uint32 {
+	if k.lastID == maxID {
+		return 0
+	}
+	k.lastID++
+	return k.lastID
+}
+
+// encodeLocked puts a call into the output. Its error refuses the call. When
+// the ids are used up it does nothing and leaves the call without connection.
+//
+// A call that depends on what the server can do is not sent before that is
+// known. Then an empty get-many takes its place, which every server answers, and
+// one of this project only after its welcome.
+func (k *conn) encodeLocked(cl *call) error {
+	needs := cl.needs()
+	if k.known && needs&^k.features != 0 {
+		return &mld.Error{Code: mld.CodeUnsupported, Where: k.where, Msg: "the server does not offer it"}
+	}
+	id := k.idLocked()
+	if id == 0 {
+		if cl.snap != nil {
+			return errSnapshotLost(errNoIDs)
+		}
+		k.retireLocked(errNoIDs)
+		return nil
+	}
+	start := len(k.out)
+	cl.probe = !k.known && (needs != 0 || cl.size > certainBytes)
+	if cl.probe {
+		k.out = wire.AppendGetMany(k.out, id, nil, 0)
+	} else {
+		k.out = cl.append(k.out, id)
+		if err := k.checkSizeLocked(start); err != nil {
+			return err
+		}
+	}
+	cl.conn, cl.id = k, id
+	cl.start, cl.end = k.taken+uint64(start), k.taken+uint64(len(k.out))
+	k.table.add(cl)
+	k.sent.push(cl)
+	return nil
+}
+
+// checkSizeLocked takes the message that begins at start out again if it is
+// larger than the server reads.
+func (k *conn) checkSizeLocked(start int) error {
+	if k.maxFrame == 0 || uint64(len(k.out)-start) <= k.maxFrame {
+		return nil
+	}
+	size, _ := binary.Uvarint(k.out[start:])
+	if size <= k.maxFrame {
+		return nil
+	}
+	k.out = k.out[:start]
+	if cap(k.out) > keptBuffer {
+		k.out = slices.Clone(k.out)
+	}
+	return &mld.Error{Code: mld.CodeLimitExceeded, Where: k.where, Msg: fmt.Sprintf("the message has %d bytes and the server reads %d at the most (max-frame)", size, k.maxFrame)}
+}
+
+// blankLocked overwrites a call in the output with empty frames.
+func (k *conn) blankLocked(cl *call) {
+	clear(k.out[cl.start-k.taken : cl.end-k.taken])
+}
+
+// fillLocked encodes what waits for room: first what iterators have to say,
+// which is little and was asked for by who waits for entries, then calls.
+func (k *conn) fillLocked() {
+	c := k.c
+	if k.dead {
+		return
+	}
+	for len(k.closes) > 0 && k.roomLocked() {
+		k.out = wire.AppendIteratorClose(k.out, c.o.Dialect, k.closes[0])
+		k.closes = slices.Delete(k.closes, 0, 1)
+	}
+	for len(k.dirty) > 0 && k.roomLocked() {
+		it := k.dirty[0]
+		k.dirty = slices.Delete(k.dirty, 0, 1)
+		it.encodeLocked(k)
+	}
+	k.fillFromLocked(&k.bound)
+	for c.conn == k && len(c.opening) > 0 && k.roomLocked() {
+		it := c.opening[0]
+		c.opening = slices.Delete(c.opening, 0, 1)
+		it.encodeLocked(k)
+	}
+	if c.conn == k {
+		k.fillFromLocked(&c.queue)
+	}
+}
+
+func (k *conn) fillFromLocked(queue *callList) {
+	for cl := queue.head; cl != nil && k.roomLocked(); cl = queue.head {
+		queue.remove(cl)
+		err := k.encodeLocked(cl)
+		if err != nil {
+			queue.pushFront(cl)
+			k.c.failLocked(cl, err)
+		} else if cl.conn == nil {
+			queue.pushFront(cl)
+			return
+		}
+	}
+}
+
+// wakeLocked has the writer write.
+func (k *conn) wakeLocked() {
+	if !k.awake {
+		k.awake = true
+		k.wake <- struct{}{} // never waits: it has room, and awake is reset by who receives
+	}
+}
+
+// sendAndUnlock sees to it that the output is written. When there is nothing
+// else under way, the caller writes it itself, which saves a switch of
+// goroutines; else the writer does, so that callers share a write.
+func (c *Client) sendAndUnlock(k *conn) {
+	if !k.inline || k.writing || k.awake || k.sent.n > 1 || c.queue.n > 0 || k.taken+uint64(len(k.out))-k.read > inlineBytes {
+		k.wakeLocked()
+		c.mu.Unlock()
+		return
+	}
+	k.fillLocked()
+	if len(k.out) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	buf := k.takeLocked()
+	c.mu.Unlock()
+	_, err := k.stream.Write(buf)
+	c.mu.Lock()
+	k.giveBackLocked(buf)
+	if len(k.out) > 0 || c.queue.n > 0 || k.bound.n > 0 || len(k.dirty) > 0 || len(c.opening) > 0 {
+		k.wakeLocked()
+	}
+	c.mu.Unlock()
+	if err != nil {
+		k.shut(err)
+	}
+}
+
+// takeLocked takes the output for writing.
+func (k *conn) takeLocked() []byte {
+	buf := k.out
+	k.taken += uint64(len(buf))
+	k.out, k.spare = k.spare[:0], nil
+	k.writing = true
+	return buf
+}
+
+func (k *conn) giveBackLocked(buf []byte) {
+	k.writing = false
+	if cap(buf) <= keptBuffer {
+		k.spare = buf
+	}
+}
+
+// write writes the output whenever it is woken, until the connection is over.
+func (k *conn) write() {
+	defer close(k.wrote)
+	c := k.c
+	for {
+		<-k.wake
+		// Callers that were woken together get to put in their next calls, so
+		// that one write takes them all.
+		runtime.Gosched()
+		c.mu.Lock()
+		for {
+			k.fillLocked()
+			if k.dead {
+				c.mu.Unlock()
+				return
+			}
+			if len(k.out) == 0 || k.writing {
+				break
+			}
+			buf := k.takeLocked()
+			c.mu.Unlock()
+			_, err := k.stream.Write(buf)
+			c.mu.Lock()
+			k.giveBackLocked(buf)
+			if err != nil {
+				c.mu.Unlock()
+				k.shut(err) // the reader winds up, and wakes this one to end
+				c.mu.Lock()
+				break
+			}
+		}
+		k.awake = false
+		c.mu.Unlock()
+	}
+}
+
+// tick looks whether the server lives. It needs no clock on the path of a call:
+// the reader only sets a flag.
+func (k *conn) tick() {
+	c := k.c
+	interval := c.o.KeepAliveInterval
+	c.mu.Lock()
+	if k.dead {
+		c.mu.Unlock()
+		return
+	}
+	if k.heard.Swap(false) {
+		k.idle, k.pinged = 0, false
+		k.useful.Store(true) // it has lasted
+	} else {
+		k.idle += interval / ticks
+	}
+	if k.idle >= c.o.KeepAliveTimeout {
+		c.mu.Unlock()
+		k.shut(&mld.Error{Code: mld.CodeConnectionLost, Where: k.where, Msg: fmt.Sprintf("nothing came for %v (KeepAliveTimeout)", c.o.KeepAliveTimeout)})
+		return
+	}
+	if k.idle >= interval && !k.pinged {
+		if id := k.idLocked(); id != 0 {
+			k.out = wire.AppendGetMany(k.out, id, nil, 0)
+			k.wakeLocked()
+		}
+		k.pinged = true
+	}
+	k.timer.Reset(interval / ticks)
+	c.mu.Unlock()
+}
+
+// lively notes for keep-alive that bytes came: any of them, also within a frame
+// that takes long, and empty frames.
+type lively struct{ k *conn }
+
+func (l lively) Read(p []byte) (int, error) {
+	n, err := l.k.stream.Read(p)
+	if n > 0 {
+		l.k.heard.Store(true)
+	}
+	return n, err
+}
+
+// lostCause words the end of a stream.
+func lostCause(err error) error {
+	switch {
+	case err == io.EOF:
+		return errors.New("the server closed the connection")
+	case err == io.ErrUnexpectedEOF:
+		return errors.New("the connection ended within a message")
+	}
+	return err
+}

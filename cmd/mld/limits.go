@@ -1,0 +1,58 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/multileveldown/mld/server"
+	"github.com/multileveldown/mld/wire"
+)
+
+// limitFlags are the limits of a server.
+type limitFlags struct {
+	connections, batchOps, keys, iterators, snapshots count
+	frame, key, value, answer, page, inFlight         byteSize
+}
+
+func (f *limitFlags) add(c *cobra.Command) {
+	*f = limitFlags{
+		connections: 16384,
+		frame:       wire.DefaultMaxFrame,
+		key:         byteSize(wire.DefaultLimits.Key),
+		value:       byteSize(wire.DefaultLimits.Value),
+		batchOps:    count(wire.DefaultLimits.BatchOps),
+		keys:        count(wire.DefaultLimits.Keys),
+		answer:      64 << 20,
+		iterators:   1024,
+		snapshots:   64,
+		page:        256 << 10,
+		inFlight:    256 << 20,
+	}
+	flags := c.Flags()
+	flags.Var(&f.connections, "max-connections", "connections at a time")
+	flags.Var(&f.frame, "max-frame", "the size of a message")
+	flags.Var(&f.key, "max-key", "the size of a key")
+	flags.Var(&f.value, "max-value", "the size of a value")
+	flags.Var(&f.batchOps, "max-batch-ops", "operations in a batch")
+	flags.Var(&f.keys, "max-keys", "keys in a get-many")
+	flags.Var(&f.answer, "max-answer", "the size of the answer to a get-many")
+	flags.Var(&f.iterators, "max-iterators", "open iterators of a connection")
+	flags.Var(&f.snapshots, "max-snapshots", "open snapshots of a connection")
+	flags.Var(&f.page, "max-page", "the size of a message of entries")
+	flags.Var(&f.inFlight, "max-in-flight-bytes", "what messages being received or answered take over all connections")
+}
+
+func (f *limitFlags) limits() server.Limits {
+	return server.Limits{
+		Connections: int(f.connections),
+		Frame:       int(f.frame),
+		Key:         int(f.key),
+		Value:       int(f.value),
+		BatchOps:    int(f.batchOps),
+		Keys:        int(f.keys),
+		Answer:      int(f.answer),
+		Iterators:   int(f.iterators),
+		Snapshots:   int(f.snapshots),
+		Page:        int(f.page),
+		InFlight:    int(f.inFlight),
+	}
+}

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/server"
+	"github.com/multileveldown/mld/store/memstore"
+	"github.com/multileveldown/mld/store/namespace"
+	"github.com/multileveldown/mld/wire"
+)
+
+// serveFlags are those of mld serve.
+type serveFlags struct {
+	app       *app
+	flags     *cobra.Command
+	addresses []string
+	stdio     bool
+	store     string
+	sync      string
+	dialect   string
+	readOnly  bool
+	prefix    string
+	sublevels []string
+	cache     byteSize
+	memtable  byteSize
+	limits    limitFlags
+	idle      time.Duration
+	write     time.Duration
+	grace     time.Duration
+	logLevel  string
+
+	// What check makes of them.
+	logger    *slog.Logger
+	endpoints []endpoint
+	within    []byte // the prefix of what is served
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	f := &serveFlags{app: a}
+	c := &cobra.Command{
+		Use:   "serve [DIR]",
+		Short: "Serve the store in a directory, or one in memory",
+		Long: `Serve the store in DIR, which is one of Pebble or LevelDB, or a directory that is
+empty or not there yet: then a store is created in it. A directory of something
+else is left as it is. Without DIR, --store memory serves a store that is gone
+when the server ends.
+
+For each address of --listen one line is written to stdout when clients can
+connect; it has the word "listening" and the address, which --db takes. With
+--stdio, stdin and stdout are a connection, and the lines go to stderr; the
+server ends when stdin does, and does not listen unless --listen is given.
+
+There is no authentication: whoever can connect can read, and unless --readonly
+is given, write everything. A unix socket is for its owner only.
+
+SIGINT and SIGTERM drain: nothing new is accepted, and connections end when what
+they have sent is answered, or after --grace. A second signal cuts them. The
+store is closed in either case, and a third signal ends the process at once.`,
+		Example: lines(
+			`mld serve ./db`,
+			`mld serve ./db --listen unix:/run/user/1000/db.sock`,
+			`mld serve ./db --listen tcp://127.0.0.1:0 --readonly --sublevel users`,
+			`mld serve --store memory`,
+			`mld get --db 'exec:ssh host mld serve --stdio ./db' greeting`,
+		),
+		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+		RunE: a.runE(func(ctx context.Context, args []string) error {
+			if len(args) == 0 {
+				return f.run(ctx, "")
+			}
+			if args[0] == "" {
+				return usageError("DIR is empty")
+			}
+			return f.run(ctx, args[0])
+		}),
+	}
+	f.flags = c
+	flags := c.Flags()
+	flags.SortFlags = false // they are in groups
+	flags.StringArrayVar(&f.addresses, "listen", nil, "an address to listen on, tcp://HOST:PORT or unix:PATH; may be given\n"+
+		"more than once; port 0 is any that is free (default "+defaultAddress+")")
+	flags.BoolVar(&f.stdio, "stdio", false, "serve one connection on stdin and stdout")
+	choiceFlag(c, &f.store, "store", "", "what DIR holds, or what to create in it (default: what DIR holds, or\n"+
+		"pebble)", enginePebble, engineLevelDB, engineMemory)
+	choiceFlag(c, &f.sync, "sync", syncWrites, "when a write that does not say so itself counts as done: sync, when it is\n"+
+		"on disk; nosync, when the system has it", syncWrites, noSyncWrites)
+	choiceFlag(c, &f.dialect, "dialect", wire.Auto.String(), "what Node clients speak", wire.Auto.String(), wire.ManyLevel.String(), wire.Multileveldown.String())
+	flags.BoolVar(&f.readOnly, "readonly", false, "refuse writes, and do not write to DIR")
+	flags.StringVar(&f.prefix, "prefix", "", "serve only the keys that begin with this, without it")
+	flags.StringArrayVar(&f.sublevels, "sublevel", nil, "serve only the sublevel of this name; given more than once, the second is\n"+
+		"within the first")
+	c.MarkFlagsMutuallyExclusive("prefix", "sublevel")
+	flags.Var(&f.cache, "cache", "the memory for blocks that were read (default 64MiB; 32MiB for leveldb)")
+	flags.Var(&f.memtable, "memtable", "how much is written to memory before it becomes a table on disk (default\n32MiB; 4MiB for leveldb)")
+	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
+	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is never")
+	flags.DurationVar(&f.grace, "grace", 10*time.Second, "how long a signal lets connections drain")
+	choiceFlag(c, &f.logLevel, "log-level", "warn", "the least that is logged, on stderr", "debug", "info", "warn", "error")
+	f.limits.add(c)
+	return c
+}
+
+func (f *serveFlags) run(ctx context.Context, dir string) (err error) {
+	if err := f.check(dir); err != nil {
+		return err
+	}
+	// From here on signals wait until there is something to end.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	store, err := f.open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := store.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	served := store
+	if len(f.within) > 0 {
+		served = namespace.New(store, f.within)
+	}
+	listeners, err := f.listenAll(ctx)
+	if err != nil {
+		return err
+	}
+	return f.serve(ctx, served, listeners, signals)
+}
+
+// check refuses what contradicts itself or makes no sense, before anything is
+// opened, and works out the rest.
+func (f *serveFlags) check(dir string) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return err
+	}
+	f.logger = slog.New(slog.NewTextHandler(f.app.stderr, &slog.HandlerOptions{Level: level}))
+	memory := f.store == engineMemory
+	switch {
+	case f.flags.Flags().Changed("db") || f.flags.Flags().Changed("timeout"):
+		return usageError("--db and --timeout are of no use here: give the directory as the argument, without --db")
+	case memory && dir != "":
+		return usageError("--store memory and a directory, %s, exclude each other", dir)
+	case !memory && dir == "":
+		return usageError("give the directory of the store, or --store memory; see 'mld serve --help'")
+	case f.idle < 0 || f.write < 0 || f.grace < 0:
+		return usageError("--idle-timeout, --write-timeout and --grace must not be negative")
+	}
+	if memory {
+		for _, name := range []string{"sync", "cache", "memtable"} {
+			if f.flags.Flags().Changed(name) {
+				return usageError("--%s is of no use with --store memory", name)
+			}
+		}
+	}
+	addresses := f.addresses
+	if len(addresses) == 0 && !f.stdio {
+		addresses = []string{defaultAddress}
+	}
+	for _, address := range addresses {
+		e, err := parseAddress(address)
+		if err != nil {
+			return err
+		}
+		f.endpoints = append(f.endpoints, e)
+	}
+	f.within = []byte(f.prefix)
+	if len(f.sublevels) > 0 {
+		var err error
+		if f.within, err = namespace.Sublevel(f.sublevels...); err != nil {
+			return usageError("--sublevel: %w", err)
+		}
+	}
+	return nil
+}
+
+func (f *serveFlags) open(dir string) (mld.Store, error) {
+	if f.store == engineMemory {
+		return memstore.New(), nil
+	}
+	o := engineOptions{
+		engine:     f.store,
+		create:     f.store,
+		readOnly:   f.readOnly,
+		durability: durability(f.sync),
+		cache:      int64(f.cache),
+		memtable:   int64(f.memtable),
+		logger:     f.logger,
+	}
+	if f.readOnly {
+		o.create = ""
+	} else if o.create == "" {
+		o.create = enginePebble
+	}
+	return openDirectory(dir, o)
+}
+
+// listenAll listens on all addresses or on none.
+func (f *serveFlags) listenAll(ctx context.Context) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, e := range f.endpoints {
+		l, err := e.listen(ctx)
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// serve serves until a signal comes, ctx ends, the connection on stdin ends, or
+// a listener fails.
+func (f *serveFlags) serve(ctx context.Context, store mld.Store, listeners []net.Listener, signals <-chan os.Signal) error {
+	srv := server.New(store, f.options())
+	ended := make(chan error, len(listeners)+1)
+	for _, l := range listeners {
+		go func() { ended <- srv.Serve(l) }()
+	}
+	if err := f.announce(listeners); err != nil {
+		f.logger.Warn("the addresses could not be written", "err", err)
+	}
+	if f.stdio {
+		stream := newStdio(f.app.stdin, f.app.stdout)
+		go func() { ended <- srv.ServeConn(context.Background(), stream) }()
+	}
+	var err error
+	select {
+	case err = <-ended:
+	case s := <-signals:
+		f.logger.Info("draining; a second signal cuts", "signal", s.String())
+	case <-ctx.Done():
+	}
+	if derr := f.drain(srv, signals); derr != nil {
+		return derr
+	}
+	return err
+}
+
+// announce says where clients can connect, and who may.
+func (f *serveFlags) announce(listeners []net.Listener) error {
+	w := f.app.stdout
+	if f.stdio {
+		w = f.app.stderr
+	}
+	for _, l := range listeners {
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+			fmt.Fprintf(f.app.stderr, "mld: warning: %s can be reached from other machines, and there is no authentication\n", addressOf(l))
+		}
+		if _, err := fmt.Fprintf(w, "listening on %s\n", addressOf(l)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain shuts the server down, and cuts it when a second signal comes.
+func (f *serveFlags) drain(srv *server.Server, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), f.grace)
+	defer cancel()
+	drained := make(chan error, 1)
+	go func() { drained <- srv.Shutdown(ctx) }()
+	select {
+	case err := <-drained:
+		if errors.Is(err, context.DeadlineExceeded) {
+			f.logger.Warn("some connections had to be cut", "grace", f.grace)
+		}
+		return nil
+	case s := <-signals:
+		// A third one ends the process, should the store hang.
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+		srv.Close()
+		<-drained
+		sig, _ := s.(syscall.Signal)
+		return &signalError{sig}
+	}
+}
+
+func (f *serveFlags) options() *server.Options {
+	o := &server.Options{
+		ReadOnly:     f.readOnly,
+		Limits:       f.limits.limits(),
+		IdleTimeout:  f.idle,
+		WriteTimeout: f.write,
+		Logger:       f.logger,
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = -1
+	}
+	o.Dialect, _ = wire.ParseDialect(f.dialect) // the flag takes no other
+	return o
+}

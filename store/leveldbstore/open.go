@@ -25,7 +25,7 @@ import (
 // something else, in which case nothing in it is touched.
 func Open(dir string, o *Options) (*Store, error) {
 	full := o.withDefaults()
-	if err := full.validate(); err != nil {
+	if err := full.validate(dir); err != nil {
 		return nil, err
 	}
 	s := &Store{dir: dir, o: full, iterators: make(map[*iterator]struct{})}
@@ -80,7 +80,7 @@ func (s *Store) look() (probe.Kind, error) {
 	case kind == probe.LevelDB:
 	case kind == probe.Pebble:
 		return kind, &mld.Error{Code: mld.CodeInvalidArgument, Op: "open", Where: s.dir, Msg: "this is a Pebble store, not one of LevelDB"}
-	case s.o.ReadOnly, s.o.MustExist:
+	case s.o.ReadOnly, s.o.ErrorIfMissing:
 		return kind, &mld.Error{Code: mld.CodeInvalidArgument, Op: "open", Where: s.dir, Msg: "there is no store", Err: fs.ErrNotExist}
 	}
 	return kind, nil
@@ -120,12 +120,13 @@ func (s *Store) openEngine() error {
 }
 
 func (s *Store) failOpen(err error) error {
+	const advice = "close the store that has it open, or use it through that one's server"
 	pid, held := holder(err)
 	switch {
 	case held && pid != 0:
-		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: s.dir, Msg: fmt.Sprintf("process %d has the store open", pid)}
+		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: s.dir, Msg: fmt.Sprintf("process %d has it open; %s", pid, advice)}
 	case held:
-		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: s.dir, Msg: "it has the store open"}
+		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: s.dir, Msg: advice}
 	default:
 		return s.fail("open", nil, err)
 	}

@@ -110,14 +110,14 @@ func TestLockedByGoleveldb(t *testing.T) {
 
 func TestOpenMissing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "missing")
-	for _, o := range []*Options{{MustExist: true}, {ReadOnly: true}} {
+	for _, o := range []*Options{{ErrorIfMissing: true}, {ReadOnly: true}} {
 		wantOpenError(t, dir, o, fs.ErrNotExist)
 		wantOpenError(t, dir, o, mld.ErrInvalidArgument)
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("Open with %+v made the directory", *o)
 		}
 	}
-	wantOpenError(t, t.TempDir(), &Options{MustExist: true}, fs.ErrNotExist)
+	wantOpenError(t, t.TempDir(), &Options{ErrorIfMissing: true}, fs.ErrNotExist)
 }
 
 // TestOpenForeign expects directories of something else to stay as they are.
@@ -245,7 +245,7 @@ func TestDamagedTable(t *testing.T) {
 }
 
 func TestInvalidOptions(t *testing.T) {
-	for _, o := range []*Options{{Durability: 9}, {WriteBufferBytes: -1}, {Compression: 9}} {
+	for _, o := range []*Options{{Durability: 9}, {WriteBufferBytes: -1}, {WriteBufferBytes: 2 << 30}, {Compression: 9}} {
 		if _, err := Open(t.TempDir(), o); !errors.Is(err, mld.ErrInvalidArgument) {
 			t.Errorf("Open with %+v: %v; want ErrInvalidArgument", *o, err)
 		}

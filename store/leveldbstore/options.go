@@ -3,6 +3,7 @@ package leveldbstore
 import (
 	"fmt"
 	"log/slog"
+	"math"
 
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
@@ -21,17 +22,17 @@ const (
 	NoCompression
 )
 
-// Options configure a store. Nil and zero fields mean the defaults.
+// Options modify a store. Nil is the zero value: the defaults.
 type Options struct {
 	// ReadOnly opens an existing store that refuses writes with
 	// [mld.ErrReadOnly]. It may be open in several processes at once, but not
 	// while one of them writes.
 	ReadOnly bool
 
-	// MustExist makes Open fail, with an error that is [io/fs.ErrNotExist], where
-	// there is no store yet. By default, it is created, with the directories
-	// that lead to it.
-	MustExist bool
+	// ErrorIfMissing makes Open fail, with an error that is also
+	// [io/fs.ErrNotExist], where there is no store. By default it makes one,
+	// and the directory with its parents. ReadOnly implies it.
+	ErrorIfMissing bool
 
 	// Durability is that of writes which ask for none. It defaults to
 	// DurabilitySync.
@@ -39,12 +40,12 @@ type Options struct {
 
 	// CacheBytes is the size of the cache of uncompressed blocks. It defaults
 	// to 32 MiB; a negative size means no cache.
-	CacheBytes int
+	CacheBytes int64
 
 	// WriteBufferBytes is how much is collected in memory, and in the journal,
-	// before it becomes a table. Up to twice as much is held at a time. It
-	// defaults to 4 MiB, as in Node.
-	WriteBufferBytes int
+	// before it becomes a table; up to twice as much is held at a time. It
+	// defaults to 4 MiB, as in Node, and must not be more than 1 GiB.
+	WriteBufferBytes int64
 
 	// Compression of new blocks. It defaults to Snappy.
 	Compression Compression
@@ -63,6 +64,7 @@ type Options struct {
 const (
 	defaultCacheBytes       = 32 << 20
 	defaultWriteBufferBytes = 4 << 20
+	maxWriteBufferBytes     = 1 << 30
 	defaultBloomBits        = 10
 )
 
@@ -90,14 +92,15 @@ func (o *Options) withDefaults() Options {
 	return full
 }
 
-func (o *Options) validate() error {
+// validate refuses what makes no sense.
+func (o *Options) validate(dir string) error {
 	invalid := func(field string, value any) error {
-		return &mld.Error{Code: mld.CodeInvalidArgument, Op: "open", Msg: fmt.Sprintf("Options.%s is %v", field, value)}
+		return &mld.Error{Code: mld.CodeInvalidArgument, Op: "open", Where: dir, Msg: fmt.Sprintf("%s is %v", field, value)}
 	}
 	switch {
 	case o.Durability > mld.DurabilityNoSync:
 		return invalid("Durability", uint8(o.Durability))
-	case o.WriteBufferBytes < 0:
+	case o.WriteBufferBytes < 0 || o.WriteBufferBytes > maxWriteBufferBytes:
 		return invalid("WriteBufferBytes", o.WriteBufferBytes)
 	case o.Compression > NoCompression:
 		return invalid("Compression", o.Compression)
@@ -108,10 +111,10 @@ func (o *Options) validate() error {
 // engine returns the options in goleveldb's terms.
 func (o *Options) engine() *opt.Options {
 	e := &opt.Options{
-		BlockCacheCapacity: o.CacheBytes,
-		WriteBuffer:        o.WriteBufferBytes,
+		BlockCacheCapacity: int(min(o.CacheBytes, math.MaxInt)),
+		WriteBuffer:        int(o.WriteBufferBytes),
 		Compression:        opt.SnappyCompression,
-		ErrorIfMissing:     o.MustExist,
+		ErrorIfMissing:     o.ErrorIfMissing,
 		ReadOnly:           o.ReadOnly,
 		// Large batches go through the journal as small ones do, as in C++. As
 		// a transaction they would flush the write buffer first, and a failure

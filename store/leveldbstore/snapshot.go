@@ -2,10 +2,16 @@ package leveldbstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/syndtr/goleveldb/leveldb"
 
 	"github.com/multileveldown/mld"
+)
+
+var (
+	_ mld.Snapshot   = (*snapshot)(nil)
+	_ mld.EachGetter = (*snapshot)(nil)
 )
 
 // snapshot is a state of the store. Goleveldb's own lock lets its methods be
@@ -28,11 +34,31 @@ func (n *snapshot) Get(ctx context.Context, key []byte) ([]byte, error) {
 }
 
 func (n *snapshot) GetMany(ctx context.Context, keys [][]byte) ([][]byte, error) {
-	if err := n.s.beginRead(ctx, "get"); err != nil {
+	values := make([][]byte, len(keys))
+	err := n.GetEach(ctx, keys, func(i int, value []byte) error {
+		values[i] = value
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	defer n.s.reads.RUnlock()
-	return n.s.getMany(ctx, n.snap, keys)
+	return values, nil
+}
+
+func (n *snapshot) GetEach(ctx context.Context, keys [][]byte, f func(i int, value []byte) error) error {
+	for i, key := range keys {
+		value, err := n.Get(ctx, key)
+		switch {
+		case err == nil && value == nil:
+			value = []byte{}
+		case err != nil && !errors.Is(err, mld.ErrNotFound):
+			return err
+		}
+		if err := f(i, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *snapshot) NewIterator(ctx context.Context, o *mld.IterOptions) (mld.Iterator, error) {

@@ -36,8 +36,9 @@ type Store struct {
 }
 
 var (
-	_ mld.Store   = (*Store)(nil)
-	_ mld.Statser = (*Store)(nil)
+	_ mld.Store      = (*Store)(nil)
+	_ mld.EachGetter = (*Store)(nil)
+	_ mld.Statser    = (*Store)(nil)
 )
 
 // beginRead returns with s.reads held shared, unless it returns an error.
@@ -97,36 +98,22 @@ func (s *Store) Get(ctx context.Context, key []byte) ([]byte, error) {
 
 // GetMany implements [mld.Reader].
 func (s *Store) GetMany(ctx context.Context, keys [][]byte) ([][]byte, error) {
-	if err := s.beginRead(ctx, "get"); err != nil {
+	snap, err := s.newSnapshot(ctx, "get")
+	if err != nil {
 		return nil, err
 	}
-	defer s.reads.RUnlock()
-	snap, err := s.db.GetSnapshot()
-	if err != nil {
-		return nil, s.fail("get", nil, err)
-	}
-	defer snap.Release()
-	return s.getMany(ctx, snap, keys)
+	defer snap.Close()
+	return snap.GetMany(ctx, keys)
 }
 
-func (s *Store) getMany(ctx context.Context, snap *leveldb.Snapshot, keys [][]byte) ([][]byte, error) {
-	values := make([][]byte, len(keys))
-	for i, key := range keys {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		value, err := snap.Get(key, nil)
-		switch {
-		case err == leveldb.ErrNotFound:
-		case err != nil:
-			return nil, s.fail("get", key, err)
-		case value == nil:
-			values[i] = []byte{}
-		default:
-			values[i] = value
-		}
+// GetEach implements [mld.EachGetter]. The callback may use the store.
+func (s *Store) GetEach(ctx context.Context, keys [][]byte, f func(i int, value []byte) error) error {
+	snap, err := s.newSnapshot(ctx, "get")
+	if err != nil {
+		return err
 	}
-	return values, nil
+	defer snap.Close()
+	return snap.GetEach(ctx, keys, f)
 }
 
 // NewIterator implements [mld.Reader].
@@ -173,13 +160,21 @@ func (s *Store) writeOptions(o *mld.WriteOptions) *opt.WriteOptions {
 
 // NewSnapshot implements [mld.Store].
 func (s *Store) NewSnapshot(ctx context.Context) (mld.Snapshot, error) {
-	if err := s.beginRead(ctx, "snapshot"); err != nil {
+	snap, err := s.newSnapshot(ctx, "snapshot")
+	if err != nil {
+		return nil, err
+	}
+	return snap, nil
+}
+
+func (s *Store) newSnapshot(ctx context.Context, op string) (*snapshot, error) {
+	if err := s.beginRead(ctx, op); err != nil {
 		return nil, err
 	}
 	defer s.reads.RUnlock()
 	snap, err := s.db.GetSnapshot()
 	if err != nil {
-		return nil, s.fail("snapshot", nil, err)
+		return nil, s.fail(op, nil, err)
 	}
 	return &snapshot{s, snap}, nil
 }

@@ -75,7 +75,7 @@ func TestTupleErrors(t *testing.T) {
 		"long negative integer":   "\x12\xff\xfe",
 		"negative zero":           "\x13\xff",
 		"integer beyond int64":    "\x0c\x00\x00\x00\x00\x00\x00\x00\x00",
-		"depth":                   strings.Repeat("\x05", 66),
+		"depth":                   strings.Repeat("\x05", 65) + strings.Repeat("\x00", 65),
 		"depth that would be mad": strings.Repeat("\x05", 1<<20),
 	} {
 		if got, err := view.Tuples.Decode([]byte(src)); err == nil {

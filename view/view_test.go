@@ -183,6 +183,7 @@ func TestRange(t *testing.T) {
 		{"prefix without a successor", view.Prefix("\xff"), `ÿ ÿÿ ÿÿz`},
 		{"prefix and bounds within", &r{Prefix: new("a"), GT: new("a"), LTE: new("ab")}, `ab`},
 		{"prefix and bounds beyond", &r{Prefix: new("ab"), GTE: new("a"), LT: new("b")}, `ab abc`},
+		{"prefix and a bound far beyond", &r{Prefix: new("a"), LT: new("\xff")}, `a ab abc`},
 		{"prefix and bounds apart", &r{Prefix: new("ab"), GTE: new("b")}, `-`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

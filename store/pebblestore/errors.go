@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -13,6 +12,8 @@ import (
 
 	"github.com/multileveldown/mld"
 )
+
+const diskFull = "the disk is full"
 
 // wrap turns an error of Pebble's into one of ours. Nil stays nil, and what is
 // ours already, or a context's, stays as it is.
@@ -37,7 +38,7 @@ func wrap(op string, key []byte, dir string, err error) error {
 	case pebble.IsCorruptionError(err):
 		e.Code = mld.CodeCorruption
 	case errors.Is(err, syscall.ENOSPC):
-		e.Msg = "the disk is full"
+		e.Msg = diskFull
 	}
 	return e
 }
@@ -55,15 +56,12 @@ func first(errs ...error) error {
 // failure is why a store cannot go on, once that is so.
 type failure struct {
 	err atomic.Pointer[error]
-	// stuck is set when Pebble gave up with its locks held.
-	stuck atomic.Bool
-	once  sync.Once
 }
 
 // set notes the first failure; the others follow from it.
-func (f *failure) set(err error) {
-	f.once.Do(func() { f.err.Store(&err) })
-}
+func (f *failure) set(err error) { f.err.CompareAndSwap(nil, &err) }
+
+func (f *failure) failed() bool { return f.err.Load() != nil }
 
 // error returns the failure as the error of a call, nil if there was none.
 func (f *failure) error(op, dir string) error {
@@ -71,7 +69,11 @@ func (f *failure) error(op, dir string) error {
 	if err == nil {
 		return nil
 	}
-	return &mld.Error{Code: mld.CodeIO, Op: op, Where: dir, Msg: "the store failed and must be opened again", Err: *err}
+	msg := "the store failed and must be opened again"
+	if errors.Is(*err, syscall.ENOSPC) {
+		msg = diskFull + "; " + msg
+	}
+	return &mld.Error{Code: mld.CodeIO, Op: op, Where: dir, Msg: msg, Err: *err}
 }
 
 // logger passes on what Pebble logs. What Pebble takes for its end it makes the

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -14,24 +16,53 @@ import (
 	"github.com/multileveldown/mld"
 )
 
-// TestLogFailure makes the log fail, and looks that the store says so from then
-// on, instead of ending the process or waiting for ever.
+// TestLogFailure makes the log fail under several writers, and looks that the store
+// says so from then on, instead of ending the process or waiting for ever, and that
+// all that was acknowledged is there when it is opened again.
 func TestLogFailure(t *testing.T) {
-	for name, cause := range map[string]error{"I/O error": syscall.EIO, "disk full": syscall.ENOSPC} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		kinds []errorfs.OpKind
+		cause error
+	}{
+		{"write", []errorfs.OpKind{errorfs.OpFileWrite}, syscall.EIO},
+		{"disk full", []errorfs.OpKind{errorfs.OpFileWrite, errorfs.OpFilePreallocate}, syscall.ENOSPC},
+		{"sync", []errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}, syscall.EIO},
+		{"next log", []errorfs.OpKind{errorfs.OpCreate, errorfs.OpReuseForWrite}, syscall.ENOSPC},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			broken := &errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if path.Ext(op.Path) == ".log" && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-					return cause
+				if path.Ext(op.Path) == ".log" && slices.Contains(test.kinds, op.Kind) {
+					return test.cause
 				}
 				return nil
 			})}
 			fs := vfs.NewMem()
 			s := open(t, "db", small(errorfs.Wrap(fs, broken)))
 			put(t, s, "before", "1", nil)
-			broken.On()
-			err := s.Put(t.Context(), []byte("during"), []byte("1"), nil)
-			if !errors.Is(err, mld.ErrIO) || !errors.Is(err, cause) || mld.OutcomeOf(err) != mld.Unknown {
-				t.Fatalf("Put: %v, outcome %d; want ErrIO for %v, outcome unknown", err, mld.OutcomeOf(err), cause)
+
+			const writers = 4
+			value := bytes.Repeat([]byte("v"), 100<<10) // so that logs are changed
+			var acknowledged [writers]int
+			var errs [writers]error
+			var wg sync.WaitGroup
+			for w := range writers {
+				wg.Go(func() {
+					for i := 0; errs[w] == nil && i < 256; i++ {
+						if errs[w] = s.Put(t.Context(), []byte{byte(w), byte(i)}, value, nil); errs[w] == nil {
+							acknowledged[w]++
+						}
+						if w == 0 && i == 1 {
+							broken.On()
+						}
+					}
+				})
+			}
+			wg.Wait()
+			for _, err := range errs {
+				if !errors.Is(err, mld.ErrIO) || !errors.Is(err, test.cause) || mld.OutcomeOf(err) != mld.Unknown {
+					t.Fatalf("Put: %v, outcome %d; want ErrIO for %v, outcome unknown", err, mld.OutcomeOf(err), test.cause)
+				}
 			}
 			broken.Off()
 			if err := s.Put(t.Context(), []byte("after"), []byte("1"), nil); !errors.Is(err, mld.ErrIO) {
@@ -40,13 +71,19 @@ func TestLogFailure(t *testing.T) {
 			if _, err := s.Get(t.Context(), []byte("before")); !errors.Is(err, mld.ErrIO) {
 				t.Errorf("Get after the failure: %v; want ErrIO", err)
 			}
-			if err := s.Close(); err != nil {
-				t.Logf("Close: %v", err)
-			}
+			closeStore(t, s)
+
 			s = open(t, "db", small(fs))
 			defer s.Close()
 			if _, err := s.Get(t.Context(), []byte("before")); err != nil {
 				t.Errorf("opened again: %v", err)
+			}
+			for w, n := range acknowledged {
+				for i := range n {
+					if _, err := s.Get(t.Context(), []byte{byte(w), byte(i)}); err != nil {
+						t.Fatalf("opened again, an acknowledged write: %v", err)
+					}
+				}
 			}
 		})
 	}
@@ -71,9 +108,7 @@ func TestManifestFailure(t *testing.T) {
 	if !errors.Is(err, mld.ErrIO) {
 		t.Fatalf("Put: %v; want ErrIO", err)
 	}
-	if err := s.Close(); err != nil {
-		t.Logf("Close: %v", err)
-	}
+	closeStore(t, s)
 }
 
 // TestCorruption changes a byte of a table.

@@ -123,7 +123,7 @@ func (o *Options) pebble(l *logger) *pebble.Options {
 		// No other version of Pebble needs to read what we write, and the
 		// newest format has columnar blocks, which are faster to read.
 		FormatMajorVersion: pebble.FormatNewest,
-		FS:                 o.FS,
+		FS:                 guardedFS{o.FS, l.failure},
 		ReadOnly:           o.ReadOnly,
 		Logger:             l,
 		EventListener:      o.events(l),

@@ -25,6 +25,10 @@
 // answer is to end the process; a Store stays instead, and every call from then
 // on returns that failure, an error that is [mld.ErrIO]. Writes that were under
 // way may or may not be found when the directory is opened again.
+//
+// When it fails to write a table, as on a full disk, Pebble tries again until it
+// can. Writes wait meanwhile, once the memtables are full, whatever their contexts
+// say. Options.Logger is told.
 package pebblestore
 
 import (
@@ -83,11 +87,6 @@ type holder interface {
 // documentation for what happens to iterators, snapshots and pinned values that
 // are still open.
 func (s *Store) Close() error {
-	if s.failure.stuck.Load() {
-		// Calls may be waiting inside Pebble for ever, and so would we.
-		s.closed.Store(true)
-		return nil
-	}
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if s.closed.Swap(true) {

@@ -165,25 +165,15 @@ func (s *Store) beginWrite(ctx context.Context, op string) error {
 	return nil
 }
 
-// commit calls change, and notices when Pebble came to its end meanwhile.
-func (s *Store) commit(op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			// Pebble panics when it cannot write to its log, with its locks
-			// held.
-			s.failure.stuck.Store(true)
-			s.failure.set(fmt.Errorf("%v", v))
-			err = s.failure.error(op, s.dir)
-		}
-	}()
+// commit calls change, and looks whether the store failed meanwhile: what Pebble
+// says of a write counts for nothing then.
+func (s *Store) commit(op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) error {
 	wo := pebble.Sync
 	if o.Durable(s.durability) == mld.DurabilityNoSync {
 		wo = pebble.NoSync
 	}
-	if err := change(wo); err != nil {
-		return s.wrap(op, nil, err)
-	}
-	return s.failure.error(op, s.dir)
+	err := change(wo)
+	return first(s.failure.error(op, s.dir), s.wrap(op, nil, err))
 }
 
 // after returns the least key that is greater than key.

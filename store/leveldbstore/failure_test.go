@@ -17,7 +17,7 @@ import (
 )
 
 // bigClear is more keys than Clear collects in memory.
-const bigClear = maxClearBatch/1000 + 100
+const bigClear = maxClearBatch/1000 + 1100
 
 func bigKey(n int) []byte { return fmt.Appendf(bytes.Repeat([]byte("k"), 1000), "%08d", n) }
 

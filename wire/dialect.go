@@ -44,9 +44,9 @@ func ParseDialect(name string) (Dialect, error) {
 }
 
 // Detect tells the dialect of a connection from the body of a message that a
-// client sent on it. It returns Auto for a message that does not decode and for
-// one that does not tell: a call with an id from 1 on is the first of a
-// many-level guest, or what a multileveldown client that reconnects has left to
+// client sent on it. It returns Auto for a message that is cut short or has no
+// id, and for one that does not tell: a call with an id from 1 on is the first of
+// a many-level guest, or what a multileveldown client that reconnects has left to
 // ask. The first message of a new multileveldown client always tells.
 func Detect(body []byte) Dialect {
 	if len(body) == 0 {

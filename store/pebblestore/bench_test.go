@@ -34,6 +34,7 @@ func filled(b *testing.B) *pebblestore.Store {
 	s = open(b, dir, nil)
 	b.Cleanup(func() { closeStore(b, s) })
 	b.ReportAllocs()
+	b.ResetTimer()
 	return s
 }
 

@@ -17,7 +17,8 @@ func (a *app) exportCommand() *cobra.Command {
 		Use:   "export",
 		Short: "Write entries to stdout as NDJSON",
 		Long: `Write entries to stdout, one a line, in the order of their keys and all from one
-state of the store. mld import reads them again.
+state of the store: an export whose server restarts meanwhile fails. mld import
+reads them again.
 
 ` + ndjsonHelp + `
 
@@ -41,7 +42,7 @@ state of the store. mld import reads them again.
 			p := newProgress(a.stderr, "exported")
 			defer p.end()
 			var buf []byte
-			err = db.walk(ctx, &mld.IterOptions{Range: selected}, func(key, value []byte) error {
+			err = db.walk(ctx, &mld.IterOptions{Range: selected, Strict: true}, func(key, value []byte) error {
 				buf = entryFields{key: true, value: true}.appendEntry(buf[:0], key, value)
 				if _, err := a.out.Write(buf); err != nil {
 					return err

@@ -56,6 +56,9 @@ it can be repeated from the start.`,
 	return c
 }
 
+// errInterrupted is returned when a signal ended an import.
+var errInterrupted = errors.New("interrupted")
+
 // importBatch is a batch that was read, or why there is no more.
 type importBatch struct {
 	ops      mld.Batch
@@ -108,7 +111,7 @@ func importFrom(ctx context.Context, db *database, batches <-chan importBatch, o
 		select {
 		case b = <-batches:
 		case <-ctx.Done():
-			return failed(errors.New("interrupted"))
+			return failed(errInterrupted)
 		}
 		if b.err != nil && b.err != io.EOF {
 			return failed(b.err)
@@ -116,6 +119,9 @@ func importFrom(ctx context.Context, db *database, batches <-chan importBatch, o
 		err := db.call(ctx, func(ctx context.Context) error { return db.Apply(ctx, &b.ops, o) })
 		if mld.OutcomeOf(err) == mld.Unknown {
 			return failed(fmt.Errorf("lines %d to %d may or may not have been: %w", applied+1, b.lastLine, err))
+		}
+		if errors.Is(err, context.Canceled) {
+			err = errInterrupted
 		}
 		if err != nil {
 			return failed(err)

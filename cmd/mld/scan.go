@@ -21,7 +21,8 @@ func (a *app) scanCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "scan",
 		Short: "List entries in the order of their keys",
-		Long: `List entries in the order of their keys, all from one state of the store.
+		Long: `List entries in the order of their keys, all from one state of the
+store unless its server restarts meanwhile.
 
 The format text is one line for each entry: the key, a tab, the value. What
 cannot be shown on a line is escaped as \n, \r, \t, \\ or \x00 to \xff, which

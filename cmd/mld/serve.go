@@ -107,7 +107,7 @@ store is closed in either case, and a third signal ends the process at once.`,
 	flags.Var(&f.cache, "cache", "the memory for blocks that were read (default 64MiB; 32MiB for leveldb)")
 	flags.Var(&f.memtable, "memtable", "how much is written to memory before it becomes a table on disk (default\n32MiB; 4MiB for leveldb)")
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
-	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is never")
+	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is\nnever")
 	flags.DurationVar(&f.grace, "grace", 10*time.Second, "how long a signal lets connections drain")
 	choiceFlag(c, &f.logLevel, "log-level", "warn", "the least that is logged, on stderr", "debug", "info", "warn", "error")
 	f.limits.add(c)

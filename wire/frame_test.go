@@ -324,6 +324,12 @@ func TestFrameReaderMemory(t *testing.T) {
 		t.Errorf("a buffer of %d remains after %d small reads", cap(f.buf), patience+1)
 	}
 
+	read(500_000)
+	f.Relax()
+	if read(10); cap(f.buf) > maxBuffer {
+		t.Errorf("a buffer of %d remains after Relax", cap(f.buf))
+	}
+
 	full := errors.New("full")
 	f.Reserve = func(int) error { return full }
 	f.r, f.err = bytes.NewReader(AppendFrame(nil, make([]byte, 1<<20))), nil

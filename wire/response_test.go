@@ -294,4 +294,10 @@ func TestNextDatum(t *testing.T) {
 			t.Errorf("%s: %x, %x, %v", c.data, datum, rest, ok)
 		}
 	}
+	for _, want := range [][]byte{{}, []byte("a"), make([]byte, 127), make([]byte, 128), make([]byte, 70_000)} {
+		datum, rest, ok := NextDatum(AppendDatum(AppendDatum(nil, want), []byte("next")))
+		if !ok || !bytes.Equal(datum, want) || !bytes.Equal(rest, AppendDatum(nil, []byte("next"))) {
+			t.Errorf("a datum of %d bytes became %d, %v", len(want), len(datum), ok)
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 // slices, for the caller does not return before the call is out of every list:
 // so it can be encoded again on another connection.
 //
-// Calls are pooled. A late answer cannot reach a call that has been reused, as
+// Calls are reused. A late answer cannot reach a call that has been reused, as
 // answers find calls by way of their connection's table only, and a call is
 // taken out of that under the client's mutex before its caller returns.
 type call struct {
@@ -40,18 +40,23 @@ type call struct {
 	many   [][]byte
 }
 
-var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+// callPool is a pool of calls. Each client has its own, for their channels must
+// not leave the synctest bubble that a client may live in.
+type callPool struct{ sync.Pool }
 
-func newCall(tag byte, s *Snapshot) *call {
-	cl := calls.Get().(*call)
+func (p *callPool) get(tag byte, s *Snapshot) *call {
+	cl, ok := p.Get().(*call)
+	if !ok {
+		cl = &call{done: make(chan struct{}, 1)}
+	}
 	cl.tag, cl.snap = tag, s
 	return cl
 }
 
-// release gives the call back. It must not be pending.
-func (cl *call) release() {
+// put gives a call back. It must not be pending.
+func (p *callPool) put(cl *call) {
 	*cl = call{done: cl.done}
-	calls.Put(cl)
+	p.Put(cl)
 }
 
 func (cl *call) isWrite() bool {

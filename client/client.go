@@ -42,6 +42,7 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // run and the goroutines of connections
 	closed atomic.Bool    // set under mu
+	calls  callPool
 
 	firstID uint32 // of a connection; tests choose it
 

@@ -408,6 +408,7 @@ func (k *conn) giveBackLocked(buf []byte) {
 func (k *conn) write() {
 	defer close(k.wrote)
 	c := k.c
+	failed := false // then this only waits for the reader to wind up
 	for {
 		<-k.wake
 		// Callers that were woken together get to put in their next calls, so
@@ -420,7 +421,7 @@ func (k *conn) write() {
 				c.mu.Unlock()
 				return
 			}
-			if len(k.out) == 0 || k.writing {
+			if len(k.out) == 0 || k.writing || failed {
 				break
 			}
 			buf := k.takeLocked()
@@ -429,10 +430,10 @@ func (k *conn) write() {
 			c.mu.Lock()
 			k.giveBackLocked(buf)
 			if err != nil {
+				failed = true
 				c.mu.Unlock()
-				k.shut(err) // the reader winds up, and wakes this one to end
+				k.shut(err)
 				c.mu.Lock()
-				break
 			}
 		}
 		k.awake = false

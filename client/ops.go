@@ -20,43 +20,43 @@ func (c *Client) GetMany(ctx context.Context, keys [][]byte) ([][]byte, error) {
 }
 
 func (c *Client) get(ctx context.Context, key []byte, s *Snapshot) ([]byte, error) {
-	cl := newCall(wire.TagGet, s)
+	cl := c.calls.get(wire.TagGet, s)
 	cl.key, cl.size = key, len(key)
 	err := c.do(ctx, cl)
 	value := cl.result
-	cl.release()
+	c.calls.put(cl)
 	return value, err
 }
 
 func (c *Client) getMany(ctx context.Context, keys [][]byte, s *Snapshot) ([][]byte, error) {
-	cl := newCall(wire.TagGetMany, s)
+	cl := c.calls.get(wire.TagGetMany, s)
 	cl.keys = keys
 	for _, k := range keys {
 		cl.size += len(k)
 	}
 	err := c.do(ctx, cl)
 	values := cl.many
-	cl.release()
+	c.calls.put(cl)
 	return values, err
 }
 
 // Put sets the value of key.
 func (c *Client) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
-	cl := newCall(wire.TagPut, nil)
+	cl := c.calls.get(wire.TagPut, nil)
 	cl.key, cl.value, cl.size = key, value, len(key)+len(value)
 	return c.write(ctx, cl, o)
 }
 
 // Delete removes key. A key that is not there is no error.
 func (c *Client) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) error {
-	cl := newCall(wire.TagDelete, nil)
+	cl := c.calls.get(wire.TagDelete, nil)
 	cl.key, cl.size = key, len(key)
 	return c.write(ctx, cl, o)
 }
 
 // Apply does the operations of a batch in order, all or none.
 func (c *Client) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
-	cl := newCall(wire.TagBatch, nil)
+	cl := c.calls.get(wire.TagBatch, nil)
 	cl.ops, cl.size = b.Ops(), b.Size()
 	return c.write(ctx, cl, o)
 }
@@ -64,7 +64,7 @@ func (c *Client) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 // Clear removes the entries of a range. If its connection is lost it is done
 // again, in whole: with a limit it may so remove more.
 func (c *Client) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
-	cl := newCall(wire.TagClear, nil)
+	cl := c.calls.get(wire.TagClear, nil)
 	cl.rng = wireRange(r)
 	cl.size = rangeSize(&cl.rng)
 	return c.write(ctx, cl, o)
@@ -73,17 +73,17 @@ func (c *Client) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) er
 func (c *Client) write(ctx context.Context, cl *call, o *mld.WriteOptions) error {
 	cl.durability = o.Durable(mld.DurabilityDefault)
 	err := c.do(ctx, cl)
-	cl.release()
+	c.calls.put(cl)
 	return err
 }
 
 // Stats returns what the server's store tells of itself, [mld.ErrUnsupported]
 // if the server has no way to tell.
 func (c *Client) Stats(ctx context.Context) (mld.Stats, error) {
-	cl := newCall(wire.TagStats, nil)
+	cl := c.calls.get(wire.TagStats, nil)
 	err := c.do(ctx, cl)
 	text := cl.result
-	cl.release()
+	c.calls.put(cl)
 	var stats mld.Stats
 	if err == nil {
 		if err = json.Unmarshal(text, &stats); err != nil {

@@ -23,10 +23,10 @@ var _ mld.Snapshot = (*Snapshot)(nil)
 // [mld.ErrUnsupported] if the server does not offer that, as the hosts of the
 // npm packages do not.
 func (c *Client) NewSnapshot(ctx context.Context) (mld.Snapshot, error) {
-	cl := newCall(wire.TagSnapshotOpen, nil)
+	cl := c.calls.get(wire.TagSnapshotOpen, nil)
 	err := c.do(ctx, cl)
 	s := &Snapshot{c: c, conn: cl.conn, number: cl.id}
-	cl.release()
+	c.calls.put(cl)
 	if err != nil {
 		return nil, err
 	}

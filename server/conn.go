@@ -207,7 +207,6 @@ func (c *conn) refuseLarge(large *wire.FrameTooLargeError) error {
 	if err := c.commit(); err != nil {
 		return err
 	}
-	c.detect(large.Head)
 	c.req.Reset()
 	c.req.Tag, c.req.ID = large.Head[0], id
 	c.answerError(err)
@@ -218,20 +217,14 @@ func (c *conn) refuseLarge(large *wire.FrameTooLargeError) error {
 	return c.in.Skip()
 }
 
-// detect tells the dialect by a message, while it is not certain.
-func (c *conn) detect(body []byte) {
-	if c.certain {
-		return
-	}
-	if d := wire.Detect(body); d != wire.Auto {
-		c.dialect, c.certain = d, true
-	}
-}
-
 // handle executes one message. An error of handle ends the connection; that of
 // a call is an answer.
 func (c *conn) handle(body []byte) error {
-	c.detect(body)
+	if !c.certain {
+		if d := wire.Detect(body); d != wire.Auto {
+			c.dialect, c.certain = d, true
+		}
+	}
 	hasID, err := c.req.Decode(c.dialect, body, &c.srv.limits)
 	if err != nil {
 		c.srv.counters.malformed.Add(1)

@@ -177,9 +177,6 @@ func (it *iterator) entry() (key, value []byte) {
 	return key, value
 }
 
-// leastPage is the size in bytes below which no page ends for want of room.
-const leastPage = 1 << 10
-
 // pump sends as much as the client has allowed.
 func (c *conn) pump(it *iterator) error {
 	for !it.ended {
@@ -190,7 +187,7 @@ func (c *conn) pump(it *iterator) error {
 		if size <= flushSize {
 			// A client that does not read should cost one buffer of answers,
 			// not one and a page.
-			size = min(size, max(flushSize-len(c.out), leastPage))
+			size = min(size, flushSize-len(c.out))
 		}
 		if err := c.page(it, most, size); err != nil {
 			return err
@@ -202,12 +199,12 @@ func (c *conn) pump(it *iterator) error {
 	return nil
 }
 
-// page appends entries up to a number of them and beyond a number of bytes, and
-// the end if it comes.
+// page appends one entry at least, up to a number of them and beyond a number of
+// bytes, and the end if it comes.
 func (c *conn) page(it *iterator, most, size int) error {
 	var page wire.Page
 	c.out = page.Begin(c.out, c.dialect, it.id, it.seq)
-	for page.Entries() < most && page.Size(c.out) < size {
+	for page.Entries() == 0 || page.Entries() < most && page.Size(c.out) < size {
 		if !it.next() {
 			it.ended = true
 			break

@@ -32,8 +32,8 @@ type Server struct {
 		conns     map[*conn]struct{}
 		lastID    uint64
 		draining  bool
-		pulse     bool // the pulse goroutine runs
-		refusing  int  // clients that are being told that they are one too many
+		stopPulse chan struct{} // closed with the last connection; nil while there is none
+		refusing  int           // clients that are being told that they are one too many
 	}
 	stop chan struct{} // closed with draining
 	idle chan struct{} // closed when draining and the last connection is gone
@@ -126,9 +126,10 @@ func (s *Server) newConn(ctx context.Context, stream io.ReadWriteCloser) (*conn,
 	s.mu.conns[c] = struct{}{}
 	s.wg.Add(1)
 	s.counters.accepted.Add(1)
-	if !s.mu.pulse {
-		s.mu.pulse = true
-		s.wg.Go(s.pulse)
+	if s.mu.stopPulse == nil {
+		stop := make(chan struct{})
+		s.mu.stopPulse = stop
+		s.wg.Go(func() { s.pulse(stop) })
 	}
 	return c, nil
 }
@@ -162,8 +163,12 @@ func (s *Server) refuse(stream io.ReadWriteCloser, err error) {
 func (s *Server) removeConn(c *conn) {
 	s.mu.Lock()
 	delete(s.mu.conns, c)
-	if s.mu.draining && len(s.mu.conns) == 0 {
-		close(s.idle)
+	if len(s.mu.conns) == 0 {
+		close(s.mu.stopPulse)
+		s.mu.stopPulse = nil
+		if s.mu.draining {
+			close(s.idle)
+		}
 	}
 	s.mu.Unlock()
 	s.wg.Done()
@@ -257,22 +262,17 @@ const pulseInterval = time.Second
 
 // pulse shows a sign of life to the extended clients that are found waiting for
 // an answer, or still sending, twice in a row: so they can tell a slow store or a
-// slow link from a dead one. It ends with the last connection.
-func (s *Server) pulse() {
+// slow link from a dead one.
+func (s *Server) pulse(stop <-chan struct{}) {
 	ticker := time.NewTicker(pulseInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-		case <-s.idle:
+		case <-stop:
 			return
 		}
 		s.mu.Lock()
-		if len(s.mu.conns) == 0 {
-			s.mu.pulse = false
-			s.mu.Unlock()
-			return
-		}
 		for c := range s.mu.conns {
 			was := c.busy
 			c.busy = c.phase.Load() != idle

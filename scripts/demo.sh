@@ -28,7 +28,7 @@ serve() {
 
 show() {
   echo "\$ $*"
-  "$@" | sed 's/^/   /'
+  printf '%s\n' "$("$@")" | sed '/./s/^/   /'
 }
 
 echo "\$ $mld serve $dir/db --listen tcp://127.0.0.1:0 &"
@@ -37,8 +37,8 @@ show "$mld" --db "$url" put greeting 'hello from another process'
 show "$mld" --db "$url" get greeting
 echo "\$ kill -9 the server, and start it again"
 kill -9 "$server"
-wait "$server" 2>/dev/null || :
+{ wait "$server" || :; } 2>/dev/null
 serve
 show "$mld" --db "$url" get greeting
-echo "\$ mld's own directory, opened by a third process while the server has it:"
+echo "\$ $mld --db $dir/db get greeting   # the directory itself, which the server has open"
 "$mld" --db "$dir/db" get greeting 2>&1 | sed 's/^/   /' || :

@@ -103,8 +103,15 @@ func write(t *testing.T, s mld.Store) {
 
 	over, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := s.Put(over, []byte("x"), nil, nil); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	b.Reset()
+	b.Delete([]byte("x"))
+	for _, err := range []error{
+		s.Put(over, []byte("x"), nil, nil), s.Delete(over, []byte("x"), nil),
+		s.Apply(over, &b, nil), s.Clear(over, mld.Range{}, nil),
+	} {
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -179,15 +186,36 @@ func TestWatch(t *testing.T) {
 	}
 	equal(t, "event", text(<-events), `put put "0"="0"`)
 	must(t, s.Delete(ctx, key, nil))
+	equal(t, "event", text(<-events), `put put "1"="1"`)
+	must(t, s.Clear(ctx, mld.Range{GTE: key}, nil))
+	key[0] = 'x'
 	var rest []string
 	must(t, s.Close())
 	for e := range events {
 		rest = append(rest, text(e))
 	}
-	equal(t, "events up to the close", rest, []string{`put put "1"="1"`, `del del "4"="" missed 3`})
+	equal(t, "events up to the close", rest, []string{`del del "4"="" missed 3`, `clear "4".."" limit 0`})
 	if _, ok := <-s.Watch(ctx, 0); ok {
 		t.Error("an event of a closed handle")
 	}
+}
+
+// TestCloseWithinAnEvent closes the handle between the calls of two subscribers,
+// the second of which has then a closed channel.
+func TestCloseWithinAnEvent(t *testing.T) {
+	var log bytes.Buffer
+	s := observed.New(memstore.New(), &observed.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s.Subscribe(func(e observed.Event) {
+		if e.Kind == observed.Put {
+			must(t, s.Close())
+		}
+	})
+	events := s.Watch(t.Context(), 1)
+	must(t, s.Put(t.Context(), []byte("k"), nil, nil))
+	if e, ok := <-events; ok {
+		t.Errorf("an event after the close: %s", text(e))
+	}
+	equal(t, "log", log.String(), "")
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {

@@ -9,7 +9,7 @@ dir=$(mktemp -d)
 server=
 
 cleanup() {
-  if [ -n "$server" ]; then kill "$server" 2>/dev/null || :; wait "$server" 2>/dev/null || :; fi
+  if [ -n "$server" ]; then kill "$server" 2>/dev/null || :; while kill -0 "$server" 2>/dev/null; do :; done; fi
   rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -21,6 +21,7 @@ serve() {
   mkfifo "$dir/ready"
   "$mld" serve "$dir/db" --listen tcp://127.0.0.1:0 >"$dir/ready" &
   server=$!
+  disown # so that its end by kill -9 is not announced
   read -r line <"$dir/ready"
   echo "   $line"
   url=$(grep -oE 'tcp://[^ ]+' <<<"$line")
@@ -28,7 +29,9 @@ serve() {
 
 show() {
   echo "\$ $*"
-  printf '%s\n' "$("$@")" | sed '/./s/^/   /'
+  local output
+  output=$("$@")
+  if [ -n "$output" ]; then sed 's/^/   /' <<<"$output"; fi
 }
 
 echo "\$ $mld serve $dir/db --listen tcp://127.0.0.1:0 &"
@@ -37,7 +40,7 @@ show "$mld" --db "$url" put greeting 'hello from another process'
 show "$mld" --db "$url" get greeting
 echo "\$ kill -9 the server, and start it again"
 kill -9 "$server"
-{ wait "$server" || :; } 2>/dev/null
+while kill -0 "$server" 2>/dev/null; do :; done
 serve
 show "$mld" --db "$url" get greeting
 echo "\$ $mld --db $dir/db get greeting   # the directory itself, which the server has open"

@@ -160,7 +160,9 @@ func (c *Client) run() {
 		if err != nil {
 			c.o.Logger.Warn("cannot connect", "error", err)
 			c.setState(away, err)
-			c.failQueue(err)
+			c.mu.Lock()
+			c.failQueueLocked(err)
+			c.mu.Unlock()
 		} else {
 			c.o.Logger.Info("connected", "address", k.where)
 			c.setState(Ready, nil)
@@ -223,14 +225,11 @@ func (c *Client) connect() (*conn, error) {
 	return k, nil
 }
 
-// failQueue fails what waits for a connection that could not be made, if calls
-// are not retried.
-func (c *Client) failQueue(cause error) {
+// failQueueLocked fails what waits for a connection, if calls are not retried.
+func (c *Client) failQueueLocked(cause error) {
 	if !c.o.NoRetry {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for cl := c.queue.head; cl != nil; cl = c.queue.head {
 		c.failLocked(cl, c.fate(cl, cause))
 	}

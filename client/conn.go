@@ -33,6 +33,9 @@ const (
 	// keptBuffer is how large an output buffer is kept for reuse.
 	keptBuffer = 1 << 20
 
+	// farewell is how long after a write has failed the reader may go on.
+	farewell = 500 * time.Millisecond
+
 	// ticks is how often in an interval keep-alive looks.
 	ticks = 4
 )
@@ -86,9 +89,10 @@ type conn struct {
 	writing bool   // somebody writes
 	awake   bool   // the writer has been woken and is not back
 
-	timer  *time.Timer
-	idle   time.Duration // without a byte from the server
-	pinged bool          // since the last one
+	timer    *time.Timer
+	farewell *time.Timer   // closes the stream after a write has failed
+	idle     time.Duration // without a byte from the server
+	pinged   bool          // since the last one
 }
 
 func newConn(c *Client, stream io.ReadWriteCloser) *conn {
@@ -172,8 +176,12 @@ func (k *conn) windUp(err error) {
 	if k.timer != nil {
 		k.timer.Stop()
 	}
+	if k.farewell != nil {
+		k.farewell.Stop()
+	}
 	if c.conn == k {
 		c.conn = nil
+		c.failQueueLocked(k.cause)
 	}
 	delete(c.conns, k)
 	for cl := k.sent.tail; cl != nil; cl = k.sent.tail {
@@ -384,7 +392,18 @@ func (c *Client) sendAndUnlock(k *conn) {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		k.shut(err)
+		k.writeFailed(err)
+	}
+}
+
+// writeFailed closes the stream, but not at once: the server may have said why
+// it does not read any more, and the reader should come to that, and to the end
+// of the stream, by itself.
+func (k *conn) writeFailed(err error) {
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	if !k.dead && k.farewell == nil {
+		k.farewell = time.AfterFunc(farewell, func() { k.shut(err) })
 	}
 }
 
@@ -432,7 +451,7 @@ func (k *conn) write() {
 			if err != nil {
 				failed = true
 				c.mu.Unlock()
-				k.shut(err)
+				k.writeFailed(err)
 				c.mu.Lock()
 			}
 		}

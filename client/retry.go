@@ -43,6 +43,9 @@ func (c *Client) fate(cl *call, cause error) error {
 
 // lostError returns the error of what would have to be sent again and is not.
 func lostError(cause error) error {
+	if e, ok := cause.(*mld.Error); ok && e.Code == mld.CodeConnectionLost && e.Op == "" {
+		return e
+	}
 	return &mld.Error{Code: mld.CodeConnectionLost, Err: cause}
 }
 

@@ -1,0 +1,188 @@
+package server_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/server"
+	"github.com/multileveldown/mld/store/memstore"
+	"github.com/multileveldown/mld/wire"
+)
+
+func wantLimit(t testing.TB, err error, flag string) {
+	t.Helper()
+	if !errors.Is(err, mld.ErrLimitExceeded) || !strings.Contains(err.Error(), flag) {
+		t.Errorf("error %v, want one that names %s", err, flag)
+	}
+}
+
+// inFlight returns what the server counts.
+func inFlight(t testing.TB, srv *server.Server) float64 {
+	t.Helper()
+	stats, err := srv.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stats.Metrics["server_in_flight_bytes"]
+}
+
+func TestConnectionsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := server.New(memstore.New(), &server.Options{Limits: server.Limits{Connections: 1}})
+		l, served := serve(t, srv)
+		first := dialListener(t, l)
+		for range 50 { // that none of them reads holds nobody up
+			dialListener(t, l)
+		}
+		refused := dialListener(t, l)
+		synctest.Wait()
+		second := refused
+		if r, err := second.tryReceive(); err == nil {
+			wantLimit(t, r.Err, "max-connections")
+		}
+		second.expectEnd()
+		first.send(wire.AppendGetMany(nil, 1, nil, 0))
+		first.expect(1, nil)
+		first.rw.Close()
+		synctest.Wait()
+		third := dialListener(t, l)
+		third.send(wire.AppendGetMany(nil, 1, nil, 0))
+		third.expect(1, nil)
+		srv.Close()
+		<-served
+	})
+}
+
+func TestAnswerLimit(t *testing.T) {
+	store := memstore.New()
+	store.Put(t.Context(), []byte("a"), make([]byte, 1000), nil)
+	p := dial(t, server.New(store, &server.Options{Limits: server.Limits{Answer: 2500}}))
+	p.hello()
+	a := []byte("a")
+	p.send(wire.AppendGetMany(nil, 1, [][]byte{a, a, a}, 0))
+	wantLimit(t, p.expect(1, mld.ErrLimitExceeded).Err, "max-answer")
+	p.send(wire.AppendGetMany(nil, 2, [][]byte{a, []byte("x"), a}, 0))
+	if r := p.expect(2, nil); len(r.Values) != 3 || len(r.Values[0]) != 1000 || r.Values[1] != nil || len(r.Values[2]) != 1000 {
+		t.Errorf("after the refusal: %d values", len(r.Values))
+	}
+}
+
+// TestInFlight has large messages refused in every way that takes memory, and
+// all memory given back.
+func TestInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		store.Put(t.Context(), []byte("small"), make([]byte, 1000), nil)
+		store.Put(t.Context(), []byte("big"), make([]byte, 600<<10), nil)
+		srv := server.New(store, &server.Options{Limits: server.Limits{InFlight: 1 << 20}})
+
+		// Two connections take most of what there is: they do not read.
+		hogs := []*peer{dial(t, srv), dial(t, srv)}
+		for _, hog := range hogs {
+			hog.send(wire.AppendGet(nil, 1, []byte("big"), 0))
+		}
+		synctest.Wait()
+		if n := inFlight(t, srv); n < 900<<10 || n > 1<<20 {
+			t.Fatalf("in flight: %v bytes", n)
+		}
+		p := dial(t, srv)
+		p.hello()
+		p.send(wire.AppendGet(nil, 1, []byte("big"), 0))
+		wantLimit(t, p.expect(1, mld.ErrLimitExceeded).Err, "max-in-flight-bytes")
+		p.send(wire.AppendGetMany(nil, 2, [][]byte{[]byte("small"), []byte("big")}, 0))
+		wantLimit(t, p.expect(2, mld.ErrLimitExceeded).Err, "max-in-flight-bytes")
+		p.send(wire.AppendIterator(nil, p.d, &wire.IteratorOpen{ID: 3, Keys: true, Values: true, Limit: -1}))
+		if r := p.receive(); r.Tag != wire.TagIteratorError {
+			t.Errorf("received tag %d", r.Tag)
+		} else {
+			wantLimit(t, r.Err, "max-in-flight-bytes")
+		}
+		// What is small goes on.
+		p.send(wire.AppendGet(nil, 4, []byte("small"), 0))
+		p.expect(4, nil)
+		// A large message that is sent ends its connection, for it cannot be read.
+		go p.rw.Write(wire.AppendPut(nil, 5, []byte("a"), make([]byte, 500<<10), 0))
+		r := p.receive()
+		if r.Tag != wire.TagGoodbye {
+			t.Errorf("received tag %d", r.Tag)
+		}
+		wantLimit(t, r.Err, "max-in-flight-bytes")
+		p.expectEnd()
+
+		for _, hog := range hogs {
+			hog.expect(1, nil)
+			hog.send(wire.AppendGet(nil, 2, []byte("small"), 0))
+			hog.expect(2, nil)
+		}
+		p = dial(t, srv)
+		p.send(wire.AppendPut(nil, 5, []byte("a"), make([]byte, 500<<10), 0))
+		p.expect(5, nil)
+		for _, c := range append(hogs, p) {
+			c.rw.Close()
+		}
+		synctest.Wait()
+		if n := inFlight(t, srv); n != 0 {
+			t.Errorf("in flight after all: %v bytes", n)
+		}
+	})
+}
+
+// TestIdleGiveBack has connections that sent large messages once, and are silent
+// since, not use up what others need.
+func TestIdleGiveBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := server.New(memstore.New(), &server.Options{Limits: server.Limits{InFlight: 4 << 20}})
+		for range 20 {
+			p := dial(t, srv)
+			p.send(wire.AppendPut(nil, 1, []byte("a"), make([]byte, 900<<10), 0))
+			p.expect(1, nil)
+			p.send(wire.AppendGet(nil, 2, []byte("a"), 0))
+			p.expect(2, nil)
+		}
+	})
+}
+
+// TestPageBudget has a page of small rows that large ones follow stay within its
+// size, and a row.
+func TestPageBudget(t *testing.T) {
+	store := memstore.New()
+	for i := range 1000 {
+		store.Put(t.Context(), fmt.Appendf(nil, "a%04d", i), []byte("1"), nil)
+	}
+	for i := range 20 {
+		store.Put(t.Context(), fmt.Appendf(nil, "b%04d", i), bytes.Repeat([]byte("x"), 1<<20), nil)
+	}
+	srv := server.New(store, nil)
+	for _, size := range []uint32{0, 128 << 10, 1 << 30} {
+		p := dial(t, srv)
+		p.send(wire.AppendIterator(nil, p.d, &wire.IteratorOpen{ID: 1, Keys: true, Values: true, Limit: -1, PageBytes: size}))
+		entries, pages := 0, 0
+		for {
+			r := p.receive()
+			if r.End {
+				if r.Err != nil {
+					t.Fatal(r.Err)
+				}
+				break
+			}
+			pages++
+			if len(r.Data) > 256<<10+1<<20+100 {
+				t.Errorf("asked for %d, a page has %d bytes", size, len(r.Data))
+			}
+			n := 0
+			for data := r.Data; len(data) > 0; n++ {
+				_, data, _ = wire.NextDatum(data)
+			}
+			entries += n / 2
+			p.send(wire.AppendIteratorAck(nil, 1, 0, uint64(entries)))
+		}
+		if entries != 1020 {
+			t.Errorf("asked for %d: %d entries in %d pages", size, entries, pages)
+		}
+	}
+}

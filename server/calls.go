@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"unsafe"
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/wire"
@@ -13,6 +14,10 @@ const (
 	// applied together.
 	gatherBytes = 1 << 20
 	gatherOps   = 1024
+
+	// opSize is how many bytes an operation takes in memory beyond its key and
+	// value: in the request, and in the batch.
+	opSize = 2 * int(unsafe.Sizeof(mld.Op{}))
 )
 
 // reader returns what the read in c.req is to read from.
@@ -81,6 +86,7 @@ func (c *conn) getMany() error {
 type gathered struct {
 	batch      mld.Batch
 	durability mld.Durability
+	size       int      // bytes that the lists of operations take, as far as they count as in flight
 	ids        []uint32 // of the writes, in order
 	ends       []int    // where each one's operations end in the batch
 }
@@ -120,6 +126,12 @@ func (c *conn) write() error {
 		}
 		g.durability = durability
 	}
+	if len(ops) > gatherOps {
+		// Many small operations take far more than their message.
+		if err := c.resize(&g.size, g.size+len(ops)*opSize); err != nil {
+			return c.fail(err)
+		}
+	}
 	g.batch.Append(ops...)
 	g.ids = append(g.ids, c.req.ID)
 	g.ends = append(g.ends, g.batch.Len())
@@ -158,7 +170,10 @@ func (c *conn) commit() error {
 	if len(g.ids) == 0 {
 		return nil
 	}
-	defer g.reset()
+	defer func() {
+		g.reset()
+		_ = c.resize(&g.size, 0)
+	}()
 	o := &c.writeOptions
 	o.Durability = g.durability
 	err := c.srv.store.Apply(c.ctx, &g.batch, o)

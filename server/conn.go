@@ -257,6 +257,8 @@ func (c *conn) handle(body []byte) error {
 		err = c.snapshot()
 	case wire.TagStats:
 		err = c.stats()
+	default:
+		err = c.fail(&mld.Error{Code: mld.CodeUnsupported, Msg: "this server knows no " + wire.TagName(c.req.Tag)})
 	}
 	if err != nil {
 		return err
@@ -390,4 +392,5 @@ func (c *conn) release() {
 	}
 	c.in.Release()
 	c.drop()
+	_ = c.resize(&c.writes.size, 0)
 }

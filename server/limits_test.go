@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -130,6 +131,24 @@ func TestInFlight(t *testing.T) {
 			t.Errorf("in flight after all: %v bytes", n)
 		}
 	})
+}
+
+// TestManySmallOperations has a batch counted for what it takes in memory, which
+// is far more than its message.
+func TestManySmallOperations(t *testing.T) {
+	srv := server.New(memstore.New(), &server.Options{Limits: server.Limits{InFlight: 1 << 20}})
+	p := dial(t, srv)
+	p.hello()
+	ops := slices.Repeat([]mld.Op{{Kind: mld.OpDelete, Key: []byte("a")}}, 20_000)
+	for _, durability := range []mld.Durability{mld.DurabilityDefault, mld.DurabilityNoSync} {
+		p.send(wire.AppendBatch(nil, 1, ops, durability))
+		wantLimit(t, p.expect(1, mld.ErrLimitExceeded).Err, "max-in-flight-bytes")
+		p.send(wire.AppendBatch(nil, 2, ops[:5000], durability))
+		p.expect(2, nil)
+	}
+	if n := inFlight(t, srv); n > 1<<19 {
+		t.Errorf("%v bytes in flight after all", n)
+	}
 }
 
 // TestIdleGiveBack has connections that sent large messages once, and are silent

@@ -431,6 +431,9 @@ func printFields(body []byte, tag byte, names map[int]string) string {
 			name = failureFields[int(key>>3)]
 		}
 		v, _ := binary.ReadUvarint(r)
+		if name == "" && tag == wire.TagWelcome {
+			continue // what is not spoken of here
+		}
 		if key&7 == 0 {
 			fmt.Fprintf(&out, " %s=%d", name, v)
 			continue

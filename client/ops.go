@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -56,6 +57,11 @@ func (c *Client) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) er
 
 // Apply does the operations of a batch in order, all or none.
 func (c *Client) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	for i, op := range b.Ops() {
+		if op.Kind != mld.OpPut && op.Kind != mld.OpDelete {
+			return &mld.Error{Code: mld.CodeInvalidArgument, Op: "batch", Key: bytes.Clone(op.Key), Msg: fmt.Sprintf("operation %d is of unknown kind %d", i, op.Kind)}
+		}
+	}
 	cl := c.calls.get(wire.TagBatch, nil)
 	cl.ops, cl.size = b.Ops(), b.Size()
 	return c.write(ctx, cl, o)
@@ -232,7 +238,7 @@ func (cl *call) describe(err error) error {
 	d := *e
 	d.Op = wire.TagName(cl.tag)
 	if cl.key != nil {
-		d.Key = append([]byte{}, cl.key...)
+		d.Key = bytes.Clone(cl.key)
 	}
 	return &d
 }

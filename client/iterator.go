@@ -83,6 +83,7 @@ type Iterator struct {
 	opens     bool
 	seeks     bool
 	acks      int
+	consumed  int // what they say has been used up, of all messages
 	waiting   bool
 	wake      chan struct{} // has room for one
 }
@@ -228,7 +229,7 @@ func (it *Iterator) fetch() bool {
 	// up. It learns of those that were used up before, not of this one: what a
 	// seek leaves of it must not count.
 	if k := it.conn; k != nil && c.o.Dialect == wire.ManyLevel && !it.remoteEnd {
-		it.acks++
+		it.acks, it.consumed = it.acks+1, it.returned-it.opened
 		it.queueLocked(k)
 		c.sendAndUnlock(k)
 	} else {
@@ -415,7 +416,7 @@ func (it *Iterator) encodeLocked(k *conn) {
 		if c.o.Dialect == wire.Multileveldown {
 			k.out = wire.AppendIteratorCredit(k.out, it.id, credit)
 		} else {
-			k.out = wire.AppendIteratorAck(k.out, it.id, it.seq, uint64(it.returned-it.opened))
+			k.out = wire.AppendIteratorAck(k.out, it.id, it.seq, uint64(it.consumed))
 		}
 	}
 }

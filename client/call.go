@@ -113,7 +113,8 @@ func wireLimit(limit int) int {
 }
 
 // wireRange returns r with one bound a side at the most: the peers that know
-// only one of them differ in which one they obey.
+// only one of them differ in which one they obey. Upper bounds are not empty: a
+// multileveldown host over LevelDB takes an empty one for none.
 func wireRange(r mld.Range) mld.Range {
 	if r.GT != nil && r.GTE != nil {
 		if bytes.Compare(r.GT, r.GTE) >= 0 {
@@ -128,6 +129,13 @@ func wireRange(r mld.Range) mld.Range {
 		} else {
 			r.LT = nil
 		}
+	}
+	least := []byte{0} // of the keys after the empty one
+	switch {
+	case r.LT != nil && len(r.LT) == 0:
+		r.GT, r.GTE, r.LT = nil, least, least
+	case r.LTE != nil && len(r.LTE) == 0:
+		r.LT, r.LTE = least, nil
 	}
 	return r
 }

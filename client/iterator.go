@@ -356,7 +356,7 @@ func (it *Iterator) openLocked() error {
 	it.open = wire.IteratorOpen{
 		Keys:      true,
 		Values:    !it.keysOnly,
-		Range:     r,
+		Range:     wireRange(r),
 		Limit:     limit,
 		Credit:    credit,
 		Snapshot:  it.snap.wireNumber(),

@@ -7,7 +7,8 @@
 //                [--dir DIR] [--readonly] [--named]
 //
 // With --named each connection begins with a line that names a store, which is
-// empty when the name is new. A LevelDB store is a folder of that name in DIR.
+// empty when the name is new; after "readonly:" the connection may only read it.
+// A LevelDB store is a folder of that name in DIR.
 
 const fs = require('fs')
 const net = require('net')
@@ -27,24 +28,28 @@ const { values: flags } = parseArgs({
 })
 
 const dialect = dialects[flags.dialect]
-const ends = new Map()
+const stores = new Map()
 
-// end returns the function that gives the host's end of a stream to the store
-// of a name.
-function end (name) {
-  let make = ends.get(name)
-  if (make === undefined) {
+function open (name) {
+  let store = stores.get(name)
+  if (store === undefined) {
     const dir = flags.dir && path.join(flags.dir, name)
     if (dir) fs.mkdirSync(dir, { recursive: true })
-    make = dialect.serve(dialect.openStore(flags.store, dir), { readonly: flags.readonly })
-    ends.set(name, make)
+    store = dialect.openStore(flags.store, dir)
+    stores.set(name, store)
   }
-  return make
+  return store
+}
+
+// end returns the host's end of a stream to the store of a name.
+function end (name) {
+  const [, readonly, store] = /^(readonly:)?(.*)$/.exec(name)
+  return dialect.serve(open(store), { readonly: flags.readonly || readonly !== undefined })()
 }
 
 const server = net.createServer({ noDelay: true }, socket => {
   // A lost connection is the client's to notice.
-  if (!flags.named) return pipeline(socket, end('')(), socket, () => {})
+  if (!flags.named) return pipeline(socket, end(''), socket, () => {})
 
   let head = Buffer.alloc(0)
   socket.on('error', () => {})
@@ -55,7 +60,7 @@ const server = net.createServer({ noDelay: true }, socket => {
     socket.off('data', onhead)
     socket.pause()
     socket.unshift(head.subarray(n + 1))
-    pipeline(socket, end(head.toString('utf8', 0, n))(), socket, () => {})
+    pipeline(socket, end(head.toString('utf8', 0, n)), socket, () => {})
   })
 })
 

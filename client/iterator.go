@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/multileveldown/mld"
@@ -349,9 +350,11 @@ func (it *Iterator) openLocked() error {
 		}
 		it.renewed = true
 	}
+	// A multileveldown host over LevelDB reads limits as 32 bits. One that it
+	// cannot is kept at this end alone.
 	limit := -1
-	if r.Limit > 0 {
-		limit = r.Limit - it.returned
+	if left := r.Limit - it.returned; r.Limit > 0 && left <= math.MaxInt32 {
+		limit = left
 	}
 	it.open = wire.IteratorOpen{
 		Keys:      true,

@@ -117,7 +117,7 @@ func TestNoRetry(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
-			s.refuse = true
+			s.refuse.Store(true)
 			c := New(s.dial, &Options{NoRetry: true})
 			defer c.Close()
 			synctest.Wait()
@@ -136,7 +136,7 @@ func TestBackoff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScript(t)
-				s.refuse = name == "refused"
+				s.refuse.Store(name == "refused")
 				c := New(s.dial, &Options{BackoffMin: 10 * time.Millisecond, BackoffMax: 5 * time.Second})
 				go put(c, "waits")()
 				stop := make(chan struct{})
@@ -160,8 +160,8 @@ func TestBackoff(t *testing.T) {
 				time.Sleep(time.Minute)
 				// 10, 20, 40 … 5,120 ms are ten attempts in ten seconds at the
 				// most, then at least one each five.
-				if s.dials < 15 || s.dials > 40 {
-					t.Errorf("%d attempts in a minute", s.dials)
+				if n := s.dials.Load(); n < 15 || n > 40 {
+					t.Errorf("%d attempts in a minute", n)
 				}
 				if name == "refused" && !errors.Is(c.LastError(), errRefused) {
 					t.Errorf("LastError = %v", c.LastError())
@@ -200,7 +200,7 @@ func TestContexts(t *testing.T) {
 	t.Run("away", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
-			s.refuse = true
+			s.refuse.Store(true)
 			c := New(s.dial, nil)
 			defer c.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -271,7 +271,7 @@ func TestContexts(t *testing.T) {
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		s.refuse = true
+		s.refuse.Store(true)
 		c := New(s.dial, &Options{MaxPending: 3, MaxPendingBytes: 100})
 		first := start(put(c, "k"))
 		err := c.Put(t.Context(), []byte("k"), make([]byte, 98), nil)
@@ -521,8 +521,8 @@ func TestPeers(t *testing.T) {
 				for r = p.next(); r.Tag == wire.TagIteratorClose; r = p.next() {
 				}
 				p.ok(r)
-				if err := <-again; err != nil || s.dials != 1 {
-					t.Errorf("after it: %v, %d dials", err, s.dials)
+				if err := <-again; err != nil || s.dials.Load() != 1 {
+					t.Errorf("after it: %v, %d dials", err, s.dials.Load())
 				}
 			})
 		})
@@ -642,7 +642,7 @@ func TestClose(t *testing.T) {
 func TestStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		s.refuse = true
+		s.refuse.Store(true)
 		var seen []string
 		c := New(s.dial, &Options{Events: Events{OnState: func(s State, err error) {
 			seen = append(seen, fmt.Sprint(s, " ", err))
@@ -658,7 +658,7 @@ func TestStates(t *testing.T) {
 			t.Error("the state changed without a connection")
 		default:
 		}
-		s.refuse = false
+		s.refuse.Store(false)
 		if err := <-ready; err != nil {
 			t.Fatal(err)
 		}
@@ -717,6 +717,7 @@ func TestDialTimeout(t *testing.T) {
 			return nil, ctx.Err()
 		}, &Options{DialTimeout: time.Second})
 		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
 		if dials != 2 || !errors.Is(c.LastError(), context.DeadlineExceeded) {
 			t.Errorf("%d dials, %v", dials, c.LastError())
 		}

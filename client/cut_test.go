@@ -174,17 +174,23 @@ func seek(t *testing.T, c *client.Client) {
 }
 
 // TestCutAnywhere cuts the first connection of a session at every byte, in
-// either direction, in every way, and the second one a little later.
+// either direction, and the second one as well.
 func TestCutAnywhere(t *testing.T) {
 	for _, dialect := range []wire.Dialect{wire.ManyLevel, wire.Multileveldown} {
 		for _, kind := range []faultconn.Kind{faultconn.EOF, faultconn.Reset, faultconn.Silence} {
 			t.Run(fmt.Sprintf("%v, %v", dialect, kind), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
+					// To the client an end, a reset and silence differ little,
+					// so only the first is tried at every byte.
+					step := 1
+					if kind != faultconn.EOF {
+						step = 5
+					}
 					read, wrote := cutSession(t, dialect, faultconn.Plan{}, faultconn.Plan{})
-					for at := range read {
+					for at := 0; at < read; at += step {
 						cutSession(t, dialect, faultconn.Plan{Cut: true, Kind: kind, After: at}, faultconn.Plan{})
 					}
-					for at := range wrote {
+					for at := 0; at < wrote; at += step {
 						cutSession(t, dialect, faultconn.Plan{}, faultconn.Plan{Cut: true, Kind: kind, After: at})
 					}
 				})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -24,8 +25,8 @@ type peer struct {
 type script struct {
 	t       *testing.T
 	dialled chan *peer
-	refuse  bool // dials
-	dials   int
+	refuse  atomic.Bool // dials
+	dials   atomic.Int32
 }
 
 var errRefused = errors.New("the test refuses")
@@ -33,8 +34,8 @@ var errRefused = errors.New("the test refuses")
 func newScript(t *testing.T) *script { return &script{t: t, dialled: make(chan *peer, 100)} }
 
 func (s *script) dial(context.Context) (io.ReadWriteCloser, error) {
-	s.dials++
-	if s.refuse {
+	s.dials.Add(1)
+	if s.refuse.Load() {
 		return nil, errRefused
 	}
 	near, far := memnet.Pipe()

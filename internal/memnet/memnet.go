@@ -239,6 +239,14 @@ func (h *half) read(p []byte) (int, error) {
 	}
 }
 
+// grow doubles the ring, which is full.
+func (h *half) grow() {
+	grown := make([]byte, min(max(2*len(h.buf), 1<<10), bufferSize))
+	n := copy(grown, h.buf[h.first:])
+	copy(grown[n:], h.buf[:h.first])
+	h.buf, h.first = grown, 0
+}
+
 func (h *half) write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -252,8 +260,8 @@ func (h *half) write(p []byte) (int, error) {
 		case total == len(p):
 			return total, nil
 		case h.n < bufferSize:
-			if h.buf == nil {
-				h.buf = make([]byte, bufferSize)
+			if h.n == len(h.buf) {
+				h.grow()
 			}
 			for h.n < len(h.buf) && total < len(p) {
 				at := (h.first + h.n) % len(h.buf)

@@ -133,41 +133,40 @@ func TestHeartbeatWithinAnswer(t *testing.T) {
 // TestClientsThatDoNotRead has many of them, each with iterators open, cost
 // little memory, and others be served.
 func TestClientsThatDoNotRead(t *testing.T) {
-	const clients, iterators = 100, 20
-	store := memstore.New()
-	for i := range 2000 {
-		store.Put(t.Context(), fmt.Appendf(nil, "%06d", i), make([]byte, 1000), nil)
-	}
-	srv := server.New(store, nil)
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
-	ask := func(d wire.Dialect) []byte {
-		var frames []byte
-		for id := range uint32(iterators) {
-			frames = wire.AppendIterator(frames, d, &wire.IteratorOpen{ID: id, Keys: true, Values: true, Limit: -1, Credit: 1 << 30})
+	synctest.Test(t, func(t *testing.T) {
+		const clients, iterators = 100, 20
+		store := memstore.New()
+		for i := range 2000 {
+			store.Put(t.Context(), fmt.Appendf(nil, "%06d", i), make([]byte, 1000), nil)
 		}
-		return frames
-	}
-	for i := range clients {
-		d := wire.Dialect(1 + i%2)
-		newPeer(t, connect(t, srv), d).send(ask(d))
-	}
-	healthy := dial(t, srv)
-	slowest := time.Duration(0)
-	for id := uint32(1); id <= 200; id++ {
-		begun := time.Now()
-		healthy.send(wire.AppendGet(nil, id, []byte("000001"), 0))
-		healthy.expect(id, nil)
-		slowest = max(slowest, time.Since(begun))
-	}
-	// A buffer of 64 KiB of the pipe and at most two of the connection.
-	if grown := heap() - before; grown > clients*300<<10 {
-		t.Errorf("%d clients that do not read take %d KiB each", clients, grown/clients>>10)
-	}
-	t.Logf("the slowest of 200 gets took %v", slowest)
+		srv := server.New(store, nil)
+		heap := func() int64 {
+			synctest.Wait() // what is at work takes more
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		ask := func(d wire.Dialect) []byte {
+			var frames []byte
+			for id := range uint32(iterators) {
+				frames = wire.AppendIterator(frames, d, &wire.IteratorOpen{ID: id, Keys: true, Values: true, Limit: -1, Credit: 1 << 30})
+			}
+			return frames
+		}
+		before := heap()
+		for i := range clients {
+			d := wire.Dialect(1 + i%2)
+			newPeer(t, connect(t, srv), d).send(ask(d))
+		}
+		// The buffers of the pipe, 64 KiB each way, and one of answers.
+		if grown := heap() - before; grown > clients*300<<10 {
+			t.Errorf("%d clients that do not read take %d KiB each", clients, grown/clients>>10)
+		}
+		healthy := dial(t, srv)
+		for id := uint32(1); id <= 200; id++ {
+			healthy.send(wire.AppendGet(nil, id, []byte("000001"), 0))
+			healthy.expect(id, nil)
+		}
+	})
 }

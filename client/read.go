@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/multileveldown/mld"
@@ -56,31 +57,39 @@ func (k *conn) readLoop() error {
 	var r wire.Response
 	for {
 		body, err := frames.Next()
-		var large *wire.FrameTooLargeError
-		switch {
-		case err == nil:
+		if err == nil {
 			if err = k.decode(&r, body); err != nil {
 				k.handle()
 				return err
 			}
-		case errors.As(err, &large):
-			k.refuse(large)
-			if err := k.handle(); err != nil {
-				return err
-			}
-			if err := frames.Skip(); err != nil {
-				return lostCause(err)
-			}
-		default:
-			k.handle()
-			return lostCause(err)
+		} else if err = k.skipLarge(frames, err); err != nil {
+			return err
 		}
 		if !frames.Buffered() || len(k.events) >= maxEvents {
 			if err := k.handle(); err != nil {
 				return err
 			}
+			// Who was woken runs before a read that most likely has to wait.
+			runtime.Gosched()
 		}
 	}
+}
+
+// skipLarge goes on after a message that is too large, of which it tells the call;
+// any other error ends the connection.
+func (k *conn) skipLarge(frames *wire.FrameReader, err error) error {
+	var large *wire.FrameTooLargeError
+	tooLarge := errors.As(err, &large)
+	if tooLarge {
+		k.refuse(large)
+	}
+	if e := k.handle(); e != nil {
+		return e
+	}
+	if tooLarge {
+		err = frames.Skip()
+	}
+	return lostCause(err)
 }
 
 // decode makes an event of a message.

@@ -178,7 +178,7 @@ func (c *conn) commit() error {
 	o.Durability = g.durability
 	err := c.srv.store.Apply(c.ctx, &g.batch, o)
 	c.srv.counters.commits.Add(1)
-	if err != nil && len(g.ids) > 1 && mld.OutcomeOf(err) == mld.NotApplied && !storeGone(err) {
+	if err != nil && len(g.ids) > 1 && mld.OutcomeOf(err) == mld.NotApplied && !c.hopeless(err) {
 		return c.commitEach(o)
 	}
 	for _, id := range g.ids {
@@ -210,7 +210,7 @@ func (c *conn) answerWrite(id uint32, err error) error {
 	switch {
 	case err == nil:
 		c.out = wire.AppendOK(c.out, id)
-	case storeGone(err):
+	case c.hopeless(err):
 		return err
 	default:
 		c.out = wire.AppendError(c.out, c.dialect, id, err)

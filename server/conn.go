@@ -304,17 +304,20 @@ func (c *conn) answerError(err error) {
 
 // fail answers the call in c.req with err, or ends the connection with it.
 func (c *conn) fail(err error) error {
-	if storeGone(err) {
+	if c.hopeless(err) {
 		return err
 	}
 	c.answerError(err)
 	return nil
 }
 
-// storeGone reports whether err says that the store was closed under the
-// server. Then the call is not answered but the connection closed, so that a
-// client that retries waits for a server with an open store.
-func storeGone(err error) bool { return errors.Is(err, mld.ErrClosed) }
+// hopeless reports whether a call that failed with err is not to be answered but
+// the connection to be closed, so that a client that retries tries again where
+// there is an open store: the store was closed under the server, or the call was
+// interrupted because the connection ends.
+func (c *conn) hopeless(err error) bool {
+	return errors.Is(err, mld.ErrClosed) || c.ctx.Err() != nil
+}
 
 // drain has the connection end once what was sent has been answered. It is
 // called from another goroutine than serve's.
@@ -375,8 +378,8 @@ func (c *conn) cut(why error) bool {
 	c.cutOnce.Do(func() {
 		first = true
 		c.cutErr = why
-		c.cancel()
 		c.stream.Close()
+		c.cancel()
 	})
 	return first
 }

@@ -236,7 +236,7 @@ func (c *conn) endIterator(it *iterator) error {
 	switch {
 	case err == nil:
 		c.out = wire.AppendIteratorEnd(c.out, c.dialect, it.id, it.seq)
-	case storeGone(err):
+	case c.hopeless(err):
 		return err
 	default:
 		c.out = wire.AppendIteratorError(c.out, c.dialect, it.id, it.seq, err)

@@ -49,6 +49,7 @@ func TestShutdown(t *testing.T) {
 		extended.hello()
 		npm.send(wire.AppendPut(wire.AppendGet(nil, 1, []byte("slow"), 0), 2, []byte("a"), []byte("1"), 0))
 		<-store.holding
+		synctest.Wait() // until all are accepted
 
 		begin := time.Now()
 		shut := make(chan error, 1)

@@ -8,21 +8,29 @@ const (
 	OpPut OpKind = iota + 1
 	// OpDelete removes a key.
 	OpDelete
+	// OpDeleteRange removes all keys of a range: those from the operation's
+	// key on that are less than its value. A nil value is no upper bound; one
+	// that is empty and not nil leaves no key to remove.
+	OpDeleteRange
 )
 
-// String returns "put" or "del", the names that Level programs use.
+// String returns "put" or "del", the names that Level programs use, or
+// "del-range".
 func (k OpKind) String() string {
 	switch k {
 	case OpPut:
 		return "put"
 	case OpDelete:
 		return "del"
+	case OpDeleteRange:
+		return "del-range"
 	default:
 		return "unknown"
 	}
 }
 
-// Op is one operation of a [Batch]. Value is unused by OpDelete.
+// Op is one operation of a [Batch]. Value is unused by OpDelete, and the upper
+// bound of an OpDeleteRange.
 type Op struct {
 	Kind  OpKind
 	Key   []byte
@@ -48,6 +56,20 @@ func (b *Batch) Put(key, value []byte) {
 // Delete adds the removal of a key. It copies the slice.
 func (b *Batch) Delete(key []byte) {
 	b.Append(Op{Kind: OpDelete, Key: b.clone(key)})
+}
+
+// DeleteRange adds the removal of every key that is at least lower and less than
+// upper, those that the batch put before included. A nil upper is no bound. It
+// copies both slices.
+//
+// The stores of this module that hold data take such a batch. A client does not,
+// for no server knows the operation: Apply returns [ErrUnsupported].
+func (b *Batch) DeleteRange(lower, upper []byte) {
+	op := Op{Kind: OpDeleteRange, Key: b.clone(lower)}
+	if upper != nil {
+		op.Value = b.clone(upper)
+	}
+	b.Append(op)
 }
 
 // Append adds operations without copying: their slices must not change until
@@ -77,9 +99,9 @@ func (b *Batch) Reset() {
 }
 
 // clone copies p into the arena. A full arena is left to the operations that
-// point into it and a new one begun.
+// point into it and a new one begun. The copy is not nil.
 func (b *Batch) clone(p []byte) []byte {
-	if cap(b.arena)-len(b.arena) < len(p) {
+	if b.arena == nil || cap(b.arena)-len(b.arena) < len(p) {
 		b.arena = make([]byte, 0, max(arenaSize, len(p)))
 	}
 	n := len(b.arena)

@@ -43,6 +43,28 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestBatchDeleteRange looks at the bounds: those that are copied, and none, which
+// is not the same as an empty one.
+func TestBatchDeleteRange(t *testing.T) {
+	var b mld.Batch
+	b.DeleteRange(nil, []byte{}) // first, when the batch has no memory yet
+	lower, upper := []byte("a"), []byte("bc")
+	b.DeleteRange(lower, upper)
+	lower[0], upper[0] = 'x', 'x'
+	b.DeleteRange([]byte("d"), nil)
+	want := []mld.Op{
+		{Kind: mld.OpDeleteRange, Key: []byte{}, Value: []byte{}},
+		{Kind: mld.OpDeleteRange, Key: []byte("a"), Value: []byte("bc")},
+		{Kind: mld.OpDeleteRange, Key: []byte("d"), Value: nil},
+	}
+	if !reflect.DeepEqual(b.Ops(), want) {
+		t.Errorf("%#v, want %#v", b.Ops(), want)
+	}
+	if b.Len() != 3 || b.Size() != 4 {
+		t.Errorf("Len %d, Size %d", b.Len(), b.Size())
+	}
+}
+
 // TestBatchMemory sees that what was added stays as it was while more is added,
 // whatever the sizes, and that a batch that is reused takes no memory.
 func TestBatchMemory(t *testing.T) {
@@ -76,7 +98,7 @@ func TestBatchMemory(t *testing.T) {
 }
 
 func TestOpKind(t *testing.T) {
-	for kind, want := range map[mld.OpKind]string{mld.OpPut: "put", mld.OpDelete: "del", 0: "unknown", 9: "unknown"} {
+	for kind, want := range map[mld.OpKind]string{mld.OpPut: "put", mld.OpDelete: "del", mld.OpDeleteRange: "del-range", 0: "unknown", 9: "unknown"} {
 		if got := kind.String(); got != want {
 			t.Errorf("%d: %s, want %s", kind, got, want)
 		}

@@ -39,6 +39,7 @@ var policy = map[string][]string{
 	"store/observed":     {"."},
 	"store/pebblestore":  {".", "store/probe", "github.com/cockroachdb/pebble/v2/..."},
 	"store/probe":        {"."},
+	"store/reserved":     {"."},
 	"store/storetest":    {"."},
 	"view":               {".", "store/namespace", "store/observed"},
 	"view/cborcodec":     {"view", "github.com/fxamacker/cbor/v2"},

@@ -19,7 +19,7 @@
 //
 // A nil slice and an empty one are the same key or the same value; both are
 // legal. Where absence means something else than emptiness, in the bounds of a
-// [Range] and in the result of GetMany, nil is absent and an empty slice that
+// [Range] or an [OpDeleteRange] and in the result of GetMany, nil is absent and an empty slice that
 // is not nil is present.
 //
 // # Contexts

@@ -75,6 +75,7 @@ func TestConformance(t *testing.T) {
 					return newHost(t, nil, tcp).connect(t, &client.Options{Dialect: dialect})
 				}, &storetest.Options{
 					NoEmptyKeys:          dialect == wire.Multileveldown,
+					NoRangeDeletes:       true,
 					SeekTakesNewSnapshot: dialect == wire.Multileveldown,
 					ReadOnly: func(t *testing.T, entries []mld.Entry) mld.Store {
 						h := newHost(t, &server.Options{ReadOnly: true}, tcp)

@@ -55,10 +55,15 @@ func (c *Client) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) er
 	return c.write(ctx, cl, o)
 }
 
-// Apply does the operations of a batch in order, all or none.
+// Apply does the operations of a batch in order, all or none. One that removes a
+// range is refused with [mld.ErrUnsupported], for servers do not know it.
 func (c *Client) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
 	for i, op := range b.Ops() {
-		if op.Kind != mld.OpPut && op.Kind != mld.OpDelete {
+		switch op.Kind {
+		case mld.OpPut, mld.OpDelete:
+		case mld.OpDeleteRange:
+			return &mld.Error{Code: mld.CodeUnsupported, Op: "batch", Key: bytes.Clone(op.Key), Msg: fmt.Sprintf("operation %d removes a range, which servers take as a Clear alone", i)}
+		default:
 			return &mld.Error{Code: mld.CodeInvalidArgument, Op: "batch", Key: bytes.Clone(op.Key), Msg: fmt.Sprintf("operation %d is of unknown kind %d", i, op.Kind)}
 		}
 	}

@@ -183,16 +183,20 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, _ *mld.WriteOptions) er
 			entries[i] = mld.Entry{Key: clone(op.Key), Value: clone(op.Value)}
 		case mld.OpDelete:
 			entries[i].Key = op.Key
+		case mld.OpDeleteRange:
 		default:
 			return &mld.Error{Code: mld.CodeInvalidArgument, Op: "batch", Key: clone(op.Key), Msg: fmt.Sprintf("operation %d is of unknown kind %d", i, op.Kind)}
 		}
 	}
 	return s.write("batch", func() {
 		for i, e := range entries {
-			if ops[i].Kind == mld.OpPut {
+			switch ops[i].Kind {
+			case mld.OpPut:
 				s.set(e)
-			} else {
+			case mld.OpDelete:
 				s.remove(e.Key)
+			case mld.OpDeleteRange:
+				s.clear(mld.Range{GTE: ops[i].Key, LT: ops[i].Value})
 			}
 		}
 	})
@@ -205,23 +209,10 @@ func (s *Store) Clear(ctx context.Context, r mld.Range, _ *mld.WriteOptions) err
 	if err := s.ready(ctx, "clear"); err != nil {
 		return err
 	}
-	return s.write("clear", func() {
-		if r.GT == nil && r.GTE == nil && r.LT == nil && r.LTE == nil && (r.Limit <= 0 || r.Limit >= s.tree.Len()) {
-			s.tree, s.size = newTree(), 0
-			return
-		}
-		var keys [][]byte
-		c := newCursor(s.tree, r)
-		for c.next() {
-			keys = append(keys, c.entry().Key)
-		}
-		for _, key := range keys {
-			s.remove(key)
-		}
-	})
+	return s.write("clear", func() { s.clear(r) })
 }
 
-// write runs change, which may use set and remove, as one change of the state.
+// write runs change, which may use set, remove and clear, as one change of the state.
 func (s *Store) write(op string, change func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -245,6 +236,21 @@ func (s *Store) set(e mld.Entry) {
 func (s *Store) remove(key []byte) {
 	if old, ok := s.tree.Delete(mld.Entry{Key: key}); ok {
 		s.size -= int64(len(old.Key) + len(old.Value))
+	}
+}
+
+func (s *Store) clear(r mld.Range) {
+	if len(r.GTE) == 0 && r.GT == nil && r.LT == nil && r.LTE == nil && (r.Limit <= 0 || r.Limit >= s.tree.Len()) {
+		s.tree, s.size = newTree(), 0
+		return
+	}
+	var keys [][]byte
+	c := newCursor(s.tree, r)
+	for c.next() {
+		keys = append(keys, c.entry().Key)
+	}
+	for _, key := range keys {
+		s.remove(key)
 	}
 }
 

@@ -149,13 +149,26 @@ func (ns *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 	keyBytes := b.Len() * len(ns.prefix)
 	for _, op := range b.Ops() {
 		keyBytes += len(op.Key)
+		if op.Kind == mld.OpDeleteRange && op.Value != nil {
+			keyBytes += len(ns.prefix) + len(op.Value)
+		}
 	}
 	arena := make([]byte, 0, keyBytes)
+	keyBelow := func(key []byte) []byte {
+		n := len(arena)
+		arena = ns.appendKey(arena, key)
+		return arena[n:len(arena):len(arena)]
+	}
 	ops := make([]mld.Op, b.Len())
 	for i, op := range b.Ops() {
-		n := len(arena)
-		arena = ns.appendKey(arena, op.Key)
-		ops[i] = mld.Op{Kind: op.Kind, Key: arena[n:len(arena):len(arena)], Value: op.Value}
+		ops[i] = mld.Op{Kind: op.Kind, Key: keyBelow(op.Key), Value: op.Value}
+		if op.Kind == mld.OpDeleteRange {
+			if op.Value == nil {
+				ops[i].Value = ns.end
+			} else {
+				ops[i].Value = keyBelow(op.Value)
+			}
+		}
 	}
 	var below mld.Batch
 	below.Append(ops...)

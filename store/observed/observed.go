@@ -81,9 +81,12 @@ func (e Event) Clone() Event {
 	e.Range = e.Range.Clone()
 	var b mld.Batch
 	for _, op := range e.Ops {
-		if op.Kind == mld.OpDelete {
+		switch op.Kind {
+		case mld.OpDelete:
 			b.Delete(op.Key)
-		} else {
+		case mld.OpDeleteRange:
+			b.DeleteRange(op.Key, op.Value)
+		default:
 			b.Put(op.Key, op.Value)
 		}
 	}

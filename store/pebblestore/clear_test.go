@@ -9,7 +9,7 @@ import (
 	"github.com/multileveldown/mld"
 )
 
-// TestClearAmongWrites clears everything, which has to look for the last key,
+// TestClearAmongWrites clears everything, alone or as a part of a batch, which has to look for the last key,
 // while others write batches that begin before the last key and end after it. No
 // batch may be cleared by half.
 func TestClearAmongWrites(t *testing.T) {

@@ -62,8 +62,8 @@ type Store struct {
 	calls  sync.RWMutex
 	closed atomic.Bool // written under calls
 
-	// writes is held for reading by writes, and for writing by a Clear that
-	// must look at the keys before it can say what to remove.
+	// writes is held for reading by writes, and for writing by those that must
+	// look at the keys before they can say what to remove.
 	writes sync.RWMutex
 
 	// refs counts what needs the database: the open store, each iterator and

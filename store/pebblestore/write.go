@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -20,47 +21,94 @@ const opOverhead = 1 + 2*5
 
 // Put implements [mld.Writer].
 func (s *Store) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
-	return s.write(ctx, "put", o, len(key)+len(value), func(wo *pebble.WriteOptions) error {
+	if err := s.checkSize("put", len(key)+len(value)); err != nil {
+		return err
+	}
+	return s.write(ctx, "put", o, func(wo *pebble.WriteOptions) error {
 		return s.db.Set(stored(key), value, wo)
 	})
 }
 
 // Delete implements [mld.Writer].
 func (s *Store) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) error {
-	return s.write(ctx, "delete", o, len(key), func(wo *pebble.WriteOptions) error {
+	if err := s.checkSize("delete", len(key)); err != nil {
+		return err
+	}
+	return s.write(ctx, "delete", o, func(wo *pebble.WriteOptions) error {
 		return s.db.Delete(stored(key), wo)
 	})
 }
 
 // Apply implements [mld.Writer]. A batch of more than 2 GiB is refused with
-// [mld.ErrLimitExceeded].
+// [mld.ErrLimitExceeded]. Other writes wait for one that removes a range without an
+// upper bound, for which the last key must be looked up.
 func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
 	size := b.Size() + b.Len()*opOverhead
-	return s.write(ctx, "batch", o, size, func(wo *pebble.WriteOptions) error {
+	if err := s.checkSize("batch", size); err != nil {
+		return err
+	}
+	write := s.write
+	if slices.ContainsFunc(b.Ops(), unbounded) {
+		write = s.writeAlone
+	}
+	return write(ctx, "batch", o, func(wo *pebble.WriteOptions) error {
 		if b.Len() == 0 {
 			return nil
 		}
 		pb := s.db.NewBatchWithSize(size)
-		for i, op := range b.Ops() {
-			var err error
-			switch op.Kind {
-			case mld.OpPut:
-				err = pb.Set(stored(op.Key), op.Value, nil)
-			case mld.OpDelete:
-				err = pb.Delete(stored(op.Key), nil)
-			default:
-				err = &mld.Error{Code: mld.CodeInvalidArgument, Op: "batch", Key: clone(op.Key), Msg: fmt.Sprintf("operation %d is of unknown kind %d", i, op.Kind)}
-			}
-			if err != nil {
-				pb.Close()
-				return err
-			}
+		if err := s.fill(ctx, pb, b.Ops()); err != nil {
+			pb.Close()
+			return err
 		}
 		if err := s.db.Apply(pb, wo); err != nil {
 			return err
 		}
 		return pb.Close()
 	})
+}
+
+// unbounded reports whether an operation removes a range without an upper bound.
+func unbounded(op mld.Op) bool { return op.Kind == mld.OpDeleteRange && op.Value == nil }
+
+// fill adds operations to a batch of Pebble's. It is called with writes held alone
+// if one of them is unbounded.
+func (s *Store) fill(ctx context.Context, pb *pebble.Batch, ops []mld.Op) error {
+	var last []byte // the greatest stored key that the batch has put
+	for i, op := range ops {
+		var err error
+		switch op.Kind {
+		case mld.OpPut:
+			key := stored(op.Key)
+			if bytes.Compare(key, last) > 0 {
+				last = key
+			}
+			err = pb.Set(key, op.Value, nil)
+		case mld.OpDelete:
+			err = pb.Delete(stored(op.Key), nil)
+		case mld.OpDeleteRange:
+			lower, upper := stored(op.Key), storedBound(op.Value)
+			if upper == nil {
+				if _, upper, err = s.boundaries(ctx, lower, nil, 0, false); err != nil {
+					return err
+				}
+				if last != nil && bytes.Compare(last, upper) >= 0 {
+					upper = after(last)
+				}
+				if err := s.checkSize("batch", pb.Len()+len(upper)); err != nil {
+					return err
+				}
+			}
+			if bytes.Compare(lower, upper) < 0 {
+				err = pb.DeleteRange(lower, upper, nil)
+			}
+		default:
+			err = &mld.Error{Code: mld.CodeInvalidArgument, Op: "batch", Key: clone(op.Key), Msg: fmt.Sprintf("operation %d is of unknown kind %d", i, op.Kind)}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Clear implements [mld.Writer]. It leaves one mark that hides the range, however
@@ -71,17 +119,11 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) er
 func (s *Store) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
 	lower, upper := storedBounds(&r)
 	if r.Limit <= 0 && upper != nil {
-		return s.write(ctx, "clear", o, 0, func(wo *pebble.WriteOptions) error {
+		return s.write(ctx, "clear", o, func(wo *pebble.WriteOptions) error {
 			return s.deleteRange(lower, upper, wo)
 		})
 	}
-	if err := s.beginWrite(ctx, "clear"); err != nil {
-		return err
-	}
-	defer s.end()
-	s.writes.Lock()
-	defer s.writes.Unlock()
-	return s.commit("clear", o, func(wo *pebble.WriteOptions) error {
+	return s.writeAlone(ctx, "clear", o, func(wo *pebble.WriteOptions) error {
 		lower, upper, err := s.boundaries(ctx, lower, upper, r.Limit, r.Reverse)
 		if err != nil {
 			return err
@@ -140,17 +182,34 @@ func (s *Store) boundaries(ctx context.Context, lower, upper []byte, limit int, 
 	return lower, upper, it.Error()
 }
 
-// write does a change as one of many at a time.
-func (s *Store) write(ctx context.Context, op string, o *mld.WriteOptions, size int, change func(*pebble.WriteOptions) error) error {
+// checkSize returns an error when a write would have more bytes than Pebble takes.
+func (s *Store) checkSize(op string, size int) error {
 	if size > maxBatch {
 		return &mld.Error{Code: mld.CodeLimitExceeded, Op: op, Where: s.dir, Msg: fmt.Sprintf("a write of %d bytes is over the limit of %d", size, maxBatch)}
 	}
+	return nil
+}
+
+// write does a change as one of many at a time.
+func (s *Store) write(ctx context.Context, op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) error {
 	if err := s.beginWrite(ctx, op); err != nil {
 		return err
 	}
 	defer s.end()
 	s.writes.RLock()
 	defer s.writes.RUnlock()
+	return s.commit(op, o, change)
+}
+
+// writeAlone does a change that must look at the keys before it can say what to
+// write, while no other is under way.
+func (s *Store) writeAlone(ctx context.Context, op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) error {
+	if err := s.beginWrite(ctx, op); err != nil {
+		return err
+	}
+	defer s.end()
+	s.writes.Lock()
+	defer s.writes.Unlock()
 	return s.commit(op, o, change)
 }
 

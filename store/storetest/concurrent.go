@@ -106,6 +106,64 @@ func testAtomicity(t *tester) {
 	wg.Wait()
 }
 
+// testDeleteRangeAtomicity writes batches that remove everything and put one key
+// again, and batches of a key below it and one above it. The first key must always
+// be there, and of the others both or none.
+func testDeleteRangeAtomicity(t *tester) {
+	if t.o.NoRangeDeletes {
+		t.Log("does not apply: Options.NoRangeDeletes is set")
+		return
+	}
+	const rounds, leastReads = 100, 100
+	keys := [][]byte{[]byte("a"), []byte("m"), []byte("z")}
+	t.put("m", "0")
+	var reads atomic.Int64
+	var removed, failed atomic.Bool
+	var wg sync.WaitGroup
+	loop := func(what string, f func() error) {
+		wg.Go(func() {
+			for !failed.Load() && (!removed.Load() || reads.Load() < leastReads) {
+				if err := f(); err != nil {
+					t.Errorf("%s: %v", what, err)
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	loop("GetMany", func() error {
+		values, err := t.s.GetMany(t.ctx, keys)
+		if err == nil && (values[1] == nil || (values[0] == nil) != (values[2] == nil)) {
+			err = fmt.Errorf("a batch by half: a %t, m %t, z %t", values[0] != nil, values[1] != nil, values[2] != nil)
+		}
+		reads.Add(1)
+		return err
+	})
+	var pair mld.Batch
+	pair.Put(keys[0], nil)
+	pair.Put(keys[2], nil)
+	loop("Apply of puts", func() error { return t.s.Apply(t.ctx, &pair, mld.NoSync) })
+	var b mld.Batch
+	n := 0
+	loop("Apply of removals", func() error {
+		b.Reset()
+		switch n % 3 {
+		case 0:
+			b.DeleteRange(nil, nil)
+		case 1:
+			b.DeleteRange([]byte("a"), []byte("zz"))
+		case 2:
+			b.DeleteRange([]byte("n"), nil)
+			b.DeleteRange(nil, []byte("n"))
+		}
+		b.Put(keys[1], fmt.Appendf(nil, "%d", n))
+		if n++; n == rounds {
+			removed.Store(true)
+		}
+		return t.s.Apply(t.ctx, &b, mld.NoSync)
+	})
+	wg.Wait()
+}
+
 // testConcurrency lets several goroutines work on keys of their own, each with a
 // model of its own, and compares the whole at the end.
 func testConcurrency(t *tester) {

@@ -47,10 +47,13 @@ func (m model) delete(key []byte) model {
 
 func (m model) apply(b *mld.Batch) model {
 	for _, op := range b.Ops() {
-		if op.Kind == mld.OpPut {
+		switch op.Kind {
+		case mld.OpPut:
 			m = m.put(op.Key, op.Value)
-		} else {
+		case mld.OpDelete:
 			m = m.delete(op.Key)
+		case mld.OpDeleteRange:
+			m = m.clear(mld.Range{GTE: op.Key, LT: op.Value})
 		}
 	}
 	return m

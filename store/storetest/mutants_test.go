@@ -18,45 +18,61 @@ type mutant struct {
 }
 
 var mutants = map[string]mutant{
-	"delete wants the key to exist":     {"TestSuite/GetPutDelete", func(s mld.Store) mld.Store { return strictDelete{s} }},
-	"empty value is missing":            {"TestSuite/EmptyKeysAndValues", func(s mld.Store) mld.Store { return emptyIsNil{s} }},
-	"keys are text":                     {"TestSuite/BinaryKeys", func(s mld.Store) mld.Store { return textKeys{s} }},
-	"values are cut":                    {"TestSuite/BigValues", func(s mld.Store) mld.Store { return cutValues{s} }},
-	"get many without duplicates":       {"TestSuite/GetMany", func(s mld.Store) mld.Store { return noDuplicates{s} }},
-	"get lends":                         {"TestSuite/Ownership", func(s mld.Store) mld.Store { return lendingGet{s} }},
-	"put keeps its arguments":           {"TestSuite/Ownership", func(s mld.Store) mld.Store { return &lazyPut{Store: s} }},
-	"put writes behind its arguments":   {"TestSuite/Ownership", func(s mld.Store) mld.Store { return scribbler{s} }},
-	"seek keeps its argument":           {"TestSuite/Ownership", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return &lazySeek{Iterator: it} })},
-	"sync is refused":                   {"TestSuite/Durability", func(s mld.Store) mld.Store { return noSync{s} }},
-	"batch backwards":                   {"TestSuite/Batch", func(s mld.Store) mld.Store { return backwardsBatch{s} }},
-	"unknown operations are ignored":    {"TestSuite/Batch", func(s mld.Store) mld.Store { return lenientBatch{s} }},
-	"clear from the wrong end":          {"TestSuite/Clear", func(s mld.Store) mld.Store { return wrongEndClear{s} }},
-	"clear takes empty bounds for none": {"TestSuite/Clear", func(s mld.Store) mld.Store { return emptyBoundClear{s} }},
-	"next after the end starts anew":    {"TestSuite/Iterate", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return cyclic{it} })},
-	"gte goes before gt":                {"TestSuite/IterateBounds", options(func(o *mld.IterOptions) { dropIf(o.GTE != nil, &o.GT) })},
-	"lte goes before lt":                {"TestSuite/RandomRanges", options(func(o *mld.IterOptions) { dropIf(o.LTE != nil, &o.LT) })},
-	"empty lt is none":                  {"TestSuite/IterateBounds", options(func(o *mld.IterOptions) { dropIf(len(o.LT) == 0, &o.LT) })},
-	"limits are 32 bits":                {"TestSuite/IterateBounds", options(func(o *mld.IterOptions) { o.Limit = min(o.Limit, max(int(uint32(o.Limit)), 1)) })},
-	"keys only with values":             {"TestSuite/IterateKeysOrValues", options(func(o *mld.IterOptions) { o.KeysOnly = false })},
-	"seek clamps":                       {"TestSuite/IterateSeek", iterators(func(it mld.Iterator, o *mld.IterOptions) mld.Iterator { return clampingSeek{it, o} })},
-	"invalid options pass":              {"TestSuite/IterateInvalid", options(func(o *mld.IterOptions) { o.ValuesOnly = o.ValuesOnly && !o.KeysOnly })},
-	"cancel looks like the end":         {"TestSuite/IterateCancel", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return errorless{it} })},
-	"closed iterator looks ended":       {"TestSuite/IterateClosed", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return errorless{it} })},
-	"iterator opens late":               {"TestSuite/IterateState", func(s mld.Store) mld.Store { return lateIterators{s} }},
-	"reverse is ignored":                {"TestSuite/RandomRanges", options(func(o *mld.IterOptions) { o.Reverse = false })},
-	"overwriting is refused":            {"TestSuite/RandomHistory", func(s mld.Store) mld.Store { return writeOnce{s} }},
-	"snapshots move":                    {"TestSuite/Snapshots", func(s mld.Store) mld.Store { return liveSnapshots{s} }},
-	"pinned values move":                {"TestSuite/Pinned", func(s mld.Store) mld.Store { return &movingPin{Store: s} }},
-	"each sees later writes":            {"TestSuite/Each", func(s mld.Store) mld.Store { return liveEach{s} }},
-	"batch in pieces":                   {"TestSuite/Atomicity", func(s mld.Store) mld.Store { return piecemeal{s} }},
-	"writes are lost":                   {"TestSuite/Concurrency", func(s mld.Store) mld.Store { return forgetful{s} }},
-	"contexts are ignored":              {"TestSuite/EndedContext", func(s mld.Store) mld.Store { return deafPut{s} }},
-	"close does nothing":                {"TestSuite/Close", func(s mld.Store) mld.Store { return closeless{s} }},
-	"close says not found":              {"TestSuite/CloseInUse", func(s mld.Store) mld.Store { return vanishing{s} }},
-	"reopening loses":                   {"TestSuite/Reopen", whenReopened(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return &hiding{Iterator: it} })},
-	"read-only takes a clear":           {"TestSuite/ReadOnly", func(s mld.Store) mld.Store { return lenientClear{s} }},
-	"snapshots despite NoSnapshots":     {"TestSuiteOfLimitedStore/Snapshots", func(s mld.Store) mld.Store { return s }},
-	"empty keys despite NoEmptyKeys":    {"TestSuiteOfLimitedStore/EmptyKeysAndValues", func(s mld.Store) mld.Store { return s }},
+	"delete wants the key to exist":                   {"TestSuite/GetPutDelete", func(s mld.Store) mld.Store { return strictDelete{s} }},
+	"empty value is missing":                          {"TestSuite/EmptyKeysAndValues", func(s mld.Store) mld.Store { return emptyIsNil{s} }},
+	"keys are text":                                   {"TestSuite/BinaryKeys", func(s mld.Store) mld.Store { return textKeys{s} }},
+	"values are cut":                                  {"TestSuite/BigValues", func(s mld.Store) mld.Store { return cutValues{s} }},
+	"get many without duplicates":                     {"TestSuite/GetMany", func(s mld.Store) mld.Store { return noDuplicates{s} }},
+	"get lends":                                       {"TestSuite/Ownership", func(s mld.Store) mld.Store { return lendingGet{s} }},
+	"put keeps its arguments":                         {"TestSuite/Ownership", func(s mld.Store) mld.Store { return &lazyPut{Store: s} }},
+	"put writes behind its arguments":                 {"TestSuite/Ownership", func(s mld.Store) mld.Store { return scribbler{s} }},
+	"seek keeps its argument":                         {"TestSuite/Ownership", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return &lazySeek{Iterator: it} })},
+	"sync is refused":                                 {"TestSuite/Durability", func(s mld.Store) mld.Store { return noSync{s} }},
+	"batch backwards":                                 {"TestSuite/Batch", func(s mld.Store) mld.Store { return backwardsBatch{s} }},
+	"unknown operations are ignored":                  {"TestSuite/Batch", func(s mld.Store) mld.Store { return lenientBatch{s} }},
+	"removal of a range goes last":                    {"TestSuite/DeleteRange", func(s mld.Store) mld.Store { return lateRanges{s} }},
+	"removal of a range spares the puts of its batch": {"TestSuite/DeleteRange", func(s mld.Store) mld.Store { return earlyRanges{s} }},
+	"removal of a range has an end": {"TestSuite/DeleteRange", ranges(func(op *mld.Op) {
+		if op.Value == nil {
+			op.Value = []byte("\xff\xff")
+		}
+	})},
+	"removal of a range includes its end": {"TestSuite/DeleteRange", ranges(func(op *mld.Op) {
+		if op.Value != nil {
+			op.Value = append(bytes.Clone(op.Value), 0)
+		}
+	})},
+	"removal of a range excludes its start":          {"TestSuite/DeleteRange", ranges(func(op *mld.Op) { op.Key = append(bytes.Clone(op.Key), 0) })},
+	"removal of a range takes an empty end for none": {"TestSuite/DeleteRange", ranges(func(op *mld.Op) { dropIf(len(op.Value) == 0, &op.Value) })},
+	"removal of a range is a write of its own":       {"TestSuite/DeleteRangeAtomicity", func(s mld.Store) mld.Store { return separateRanges{s} }},
+	"ranges despite NoRangeDeletes":                  {"TestSuiteOfLimitedStore/DeleteRange", func(s mld.Store) mld.Store { return s }},
+	"clear from the wrong end":                       {"TestSuite/Clear", func(s mld.Store) mld.Store { return wrongEndClear{s} }},
+	"clear takes empty bounds for none":              {"TestSuite/Clear", func(s mld.Store) mld.Store { return emptyBoundClear{s} }},
+	"next after the end starts anew":                 {"TestSuite/Iterate", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return cyclic{it} })},
+	"gte goes before gt":                             {"TestSuite/IterateBounds", options(func(o *mld.IterOptions) { dropIf(o.GTE != nil, &o.GT) })},
+	"lte goes before lt":                             {"TestSuite/RandomRanges", options(func(o *mld.IterOptions) { dropIf(o.LTE != nil, &o.LT) })},
+	"empty lt is none":                               {"TestSuite/IterateBounds", options(func(o *mld.IterOptions) { dropIf(len(o.LT) == 0, &o.LT) })},
+	"limits are 32 bits":                             {"TestSuite/IterateBounds", options(func(o *mld.IterOptions) { o.Limit = min(o.Limit, max(int(uint32(o.Limit)), 1)) })},
+	"keys only with values":                          {"TestSuite/IterateKeysOrValues", options(func(o *mld.IterOptions) { o.KeysOnly = false })},
+	"seek clamps":                                    {"TestSuite/IterateSeek", iterators(func(it mld.Iterator, o *mld.IterOptions) mld.Iterator { return clampingSeek{it, o} })},
+	"invalid options pass":                           {"TestSuite/IterateInvalid", options(func(o *mld.IterOptions) { o.ValuesOnly = o.ValuesOnly && !o.KeysOnly })},
+	"cancel looks like the end":                      {"TestSuite/IterateCancel", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return errorless{it} })},
+	"closed iterator looks ended":                    {"TestSuite/IterateClosed", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return errorless{it} })},
+	"iterator opens late":                            {"TestSuite/IterateState", func(s mld.Store) mld.Store { return lateIterators{s} }},
+	"reverse is ignored":                             {"TestSuite/RandomRanges", options(func(o *mld.IterOptions) { o.Reverse = false })},
+	"overwriting is refused":                         {"TestSuite/RandomHistory", func(s mld.Store) mld.Store { return writeOnce{s} }},
+	"snapshots move":                                 {"TestSuite/Snapshots", func(s mld.Store) mld.Store { return liveSnapshots{s} }},
+	"pinned values move":                             {"TestSuite/Pinned", func(s mld.Store) mld.Store { return &movingPin{Store: s} }},
+	"each sees later writes":                         {"TestSuite/Each", func(s mld.Store) mld.Store { return liveEach{s} }},
+	"batch in pieces":                                {"TestSuite/Atomicity", func(s mld.Store) mld.Store { return piecemeal{s} }},
+	"writes are lost":                                {"TestSuite/Concurrency", func(s mld.Store) mld.Store { return forgetful{s} }},
+	"contexts are ignored":                           {"TestSuite/EndedContext", func(s mld.Store) mld.Store { return deafPut{s} }},
+	"close does nothing":                             {"TestSuite/Close", func(s mld.Store) mld.Store { return closeless{s} }},
+	"close says not found":                           {"TestSuite/CloseInUse", func(s mld.Store) mld.Store { return vanishing{s} }},
+	"reopening loses":                                {"TestSuite/Reopen", whenReopened(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return &hiding{Iterator: it} })},
+	"read-only takes a clear":                        {"TestSuite/ReadOnly", func(s mld.Store) mld.Store { return lenientClear{s} }},
+	"snapshots despite NoSnapshots":                  {"TestSuiteOfLimitedStore/Snapshots", func(s mld.Store) mld.Store { return s }},
+	"empty keys despite NoEmptyKeys":                 {"TestSuiteOfLimitedStore/EmptyKeysAndValues", func(s mld.Store) mld.Store { return s }},
 }
 
 func dropIf(drop bool, bound *[]byte) {
@@ -224,12 +240,79 @@ func (s backwardsBatch) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOpt
 	return s.Store.Apply(ctx, &backwards, o)
 }
 
+// ranges returns a mutation that alters the removals of ranges.
+func ranges(alter func(*mld.Op)) func(mld.Store) mld.Store {
+	return func(s mld.Store) mld.Store { return alteredRanges{s, alter} }
+}
+
+type alteredRanges struct {
+	mld.Store
+	alter func(*mld.Op)
+}
+
+func (s alteredRanges) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	var altered mld.Batch
+	for _, op := range b.Ops() {
+		if op.Kind == mld.OpDeleteRange {
+			s.alter(&op)
+		}
+		altered.Append(op)
+	}
+	return s.Store.Apply(ctx, &altered, o)
+}
+
+// split returns the removals of ranges of a batch, and the other operations.
+func split(b *mld.Batch) (ranges, others []mld.Op) {
+	for _, op := range b.Ops() {
+		if op.Kind == mld.OpDeleteRange {
+			ranges = append(ranges, op)
+		} else {
+			others = append(others, op)
+		}
+	}
+	return ranges, others
+}
+
+type lateRanges struct{ mld.Store }
+
+func (s lateRanges) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	ranges, others := split(b)
+	var late mld.Batch
+	late.Append(others...)
+	late.Append(ranges...)
+	return s.Store.Apply(ctx, &late, o)
+}
+
+type earlyRanges struct{ mld.Store }
+
+func (s earlyRanges) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	ranges, others := split(b)
+	var early mld.Batch
+	early.Append(ranges...)
+	early.Append(others...)
+	return s.Store.Apply(ctx, &early, o)
+}
+
+type separateRanges struct{ mld.Store }
+
+func (s separateRanges) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	for _, op := range b.Ops() {
+		var one mld.Batch
+		one.Append(op)
+		if err := s.Store.Apply(ctx, &one, o); err != nil {
+			return err
+		}
+		runtime.Gosched()
+	}
+	return nil
+}
+
 type lenientBatch struct{ mld.Store }
 
 func (s lenientBatch) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
 	var known mld.Batch
 	for _, op := range b.Ops() {
-		if op.Kind == mld.OpPut || op.Kind == mld.OpDelete {
+		if op.Kind <= mld.OpDeleteRange && op.Kind > 0 {
 			known.Append(op)
 		}
 	}

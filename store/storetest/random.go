@@ -43,6 +43,11 @@ func (t *tester) randomRange(rng *rand.Rand) mld.Range {
 
 func (t *tester) randomBatch(rng *rand.Rand, n int) *mld.Batch {
 	var b mld.Batch
+	t.addRandom(rng, &b, n)
+	return &b
+}
+
+func (t *tester) addRandom(rng *rand.Rand, b *mld.Batch, n int) {
 	for range n {
 		if rng.IntN(3) == 0 {
 			b.Delete(t.randomKey(rng))
@@ -50,7 +55,18 @@ func (t *tester) randomBatch(rng *rand.Rand, n int) *mld.Batch {
 			b.Put(t.randomKey(rng), t.randomValue(rng))
 		}
 	}
-	return &b
+}
+
+// addRandomRanges adds removals of ranges, each with something after it.
+func (t *tester) addRandomRanges(rng *rand.Rand, b *mld.Batch, n int) {
+	for range n {
+		var upper []byte
+		if rng.IntN(3) > 0 {
+			upper = t.randomKey(rng)
+		}
+		b.DeleteRange(t.randomKey(rng), upper)
+		t.addRandom(rng, b, rng.IntN(4))
+	}
 }
 
 func (t *tester) randomValue(rng *rand.Rand) []byte {
@@ -167,6 +183,9 @@ func (t *tester) randomHistory(rng *rand.Rand, steps int) model {
 			m = m.delete(key)
 		case 4, 5:
 			b := t.randomBatch(rng, rng.IntN(8))
+			if !t.o.NoRangeDeletes && rng.IntN(3) == 0 {
+				t.addRandomRanges(rng, b, 1+rng.IntN(3))
+			}
 			t.apply(b)
 			m = m.apply(b)
 		case 6:

@@ -43,6 +43,11 @@ type Options struct {
 	// writes of it must fail, and must not say that it is not found.
 	NoEmptyKeys bool
 
+	// NoRangeDeletes is for a store that cannot remove a range as a part of a
+	// batch, such as a client. Apply of such a batch must return
+	// mld.ErrUnsupported and have no effect.
+	NoRangeDeletes bool
+
 	// SeekTakesNewSnapshot is for a store whose iterators are opened anew by a
 	// seek, such as a client of a multileveldown host, whose protocol has no
 	// seek. An iterator may then show the state at its seek.
@@ -104,6 +109,7 @@ var cases = []struct {
 	{"Ownership", testOwnership},
 	{"Durability", testDurability},
 	{"Batch", testBatch},
+	{"DeleteRange", testDeleteRange},
 	{"Clear", testClear},
 	{"Iterate", testIterate},
 	{"IterateBounds", testIterateBounds},
@@ -121,6 +127,7 @@ var cases = []struct {
 	{"Each", testEach},
 	{"Stats", testStats},
 	{"Atomicity", testAtomicity},
+	{"DeleteRangeAtomicity", testDeleteRangeAtomicity},
 	{"Concurrency", testConcurrency},
 	{"EndedContext", testEndedContext},
 	{"Close", testClose},

@@ -53,7 +53,7 @@ func TestSuiteOfLimitedStore(t *testing.T) {
 	if *mutantFlag != "" {
 		wrap = mutants[*mutantFlag].wrap
 	}
-	o := &storetest.Options{NoSnapshots: true, NoEmptyKeys: true, SeekTakesNewSnapshot: true}
+	o := &storetest.Options{NoSnapshots: true, NoEmptyKeys: true, NoRangeDeletes: true, SeekTakesNewSnapshot: true}
 	storetest.Run(t, func(t *testing.T) mld.Store { return wrap(memstore.New()) }, o)
 }
 
@@ -99,8 +99,8 @@ func (readOnly) Delete(context.Context, []byte, *mld.WriteOptions) error      { 
 func (readOnly) Apply(context.Context, *mld.Batch, *mld.WriteOptions) error   { return errReadOnly }
 func (readOnly) Clear(context.Context, mld.Range, *mld.WriteOptions) error    { return errReadOnly }
 
-// limited takes no empty key and no snapshot, and its iterators start anew at a
-// seek.
+// limited takes no empty key, no snapshot and no range in a batch, and its iterators
+// start anew at a seek.
 type limited struct{ mld.Store }
 
 func (limited) NewSnapshot(context.Context) (mld.Snapshot, error) {
@@ -137,6 +137,9 @@ func (s limited) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) er
 
 func (s limited) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
 	for _, op := range b.Ops() {
+		if op.Kind == mld.OpDeleteRange {
+			return &mld.Error{Code: mld.CodeUnsupported, Op: "batch"}
+		}
 		if err := refuseEmpty(op.Key); err != nil {
 			return err
 		}

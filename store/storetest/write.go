@@ -271,6 +271,15 @@ func testOwnership(t *tester) {
 	t.clear(mld.Range{GTE: lend("b"), LTE: lend("b")})
 	reclaim("Clear")
 	t.wantKeys(t.s, nil, "c")
+	if t.o.NoRangeDeletes {
+		return
+	}
+	t.putAll("a", "b")
+	b.Reset()
+	b.Append(mld.Op{Kind: mld.OpDeleteRange, Key: lend("a"), Value: lend("b")})
+	t.apply(&b)
+	reclaim("Apply that removes a range")
+	t.wantKeys(t.s, nil, "b", "c")
 }
 
 func testDurability(t *tester) {
@@ -330,6 +339,84 @@ func testBatch(t *tester) {
 		t.wantErr(fmt.Sprintf("Apply with an operation of kind %d", kind), t.s.Apply(t.ctx, &b, nil), mld.ErrInvalidArgument)
 		t.wantKeys(t.s, nil, "b", "d", "e")
 	}
+}
+
+func testDeleteRange(t *tester) {
+	if t.o.NoRangeDeletes {
+		t.put("a", "1")
+		var b mld.Batch
+		b.Put([]byte("b"), []byte("2"))
+		b.DeleteRange([]byte("a"), []byte("b"))
+		t.wantErr("Apply that removes a range", t.s.Apply(t.ctx, &b, nil), mld.ErrUnsupported)
+		t.wantKeys(t.s, nil, "a")
+		return
+	}
+	keys := []string{"a", "b", "c", "c\x00", "d", "\xff", "\xff\xff\xff\xff\xff"}
+	for _, test := range []struct {
+		name string
+		fill func(*mld.Batch)
+		want []string
+	}{
+		{"half open", func(b *mld.Batch) { b.DeleteRange([]byte("b"), []byte("d")) }, []string{"a", "d", keys[5], keys[6]}},
+		{"one key", func(b *mld.Batch) { b.DeleteRange([]byte("c"), []byte("c\x00")) }, []string{"a", "b", "c\x00", "d", keys[5], keys[6]}},
+		{"whole", func(b *mld.Batch) { b.DeleteRange(nil, nil) }, []string{}},
+		{"no upper bound", func(b *mld.Batch) { b.DeleteRange([]byte("c\x00"), nil) }, []string{"a", "b", "c"}},
+		{"behind all keys", func(b *mld.Batch) { b.DeleteRange([]byte(keys[6]+"\x00"), nil) }, keys},
+		{"no lower bound", func(b *mld.Batch) { b.DeleteRange(nil, []byte("b")) }, keys[1:]},
+		{"empty upper bound", func(b *mld.Batch) { b.DeleteRange(nil, []byte{}) }, keys},
+		{"equal bounds", func(b *mld.Batch) { b.DeleteRange([]byte("c"), []byte("c")) }, keys},
+		{"bounds crossed", func(b *mld.Batch) { b.DeleteRange([]byte("d"), []byte("a")) }, keys},
+		{"no keys between", func(b *mld.Batch) { b.DeleteRange([]byte("d\x00"), []byte("e")) }, keys},
+		{"put before and after", func(b *mld.Batch) {
+			b.Put([]byte("b"), []byte("before"))
+			b.Put([]byte("bb"), []byte("before"))
+			b.DeleteRange([]byte("a"), []byte("x"))
+			b.Put([]byte("b"), []byte("after"))
+		}, []string{"b", keys[5], keys[6]}},
+		{"puts behind all keys", func(b *mld.Batch) {
+			b.Put([]byte(keys[6]+"\xff"), nil)
+			b.Put([]byte(keys[6]+"\x00"), nil)
+			b.DeleteRange([]byte("d"), nil)
+		}, []string{"a", "b", "c", "c\x00"}},
+		{"with deletes", func(b *mld.Batch) {
+			b.Delete([]byte("a"))
+			b.Delete([]byte("c"))
+			b.DeleteRange([]byte("c"), []byte("d"))
+			b.Delete([]byte("c\x00"))
+			b.Delete([]byte("missing"))
+		}, []string{"b", "d", keys[5], keys[6]}},
+		{"several", func(b *mld.Batch) {
+			b.DeleteRange([]byte("a"), []byte("c"))
+			b.Put([]byte("b"), []byte("1"))
+			b.DeleteRange([]byte("b"), []byte("c"))
+			b.Put([]byte("c"), []byte("2"))
+			b.DeleteRange([]byte("d"), nil)
+			b.Put([]byte("e"), []byte("3"))
+		}, []string{"c", "c\x00", "e"}},
+	} {
+		t.clear(mld.Range{})
+		t.putAll(keys...)
+		var b mld.Batch
+		test.fill(&b)
+		t.apply(&b)
+		it := t.iterator(t.s, nil)
+		if got := t.rest(it); !slices.Equal(got, test.want) {
+			t.Fatalf("DeleteRange, %s: leaves %q; want %q", test.name, got, test.want)
+		}
+		t.closeIterator(it)
+		if test.name == "put before and after" {
+			t.want(t.s, "b", "after")
+		}
+	}
+
+	t.clear(mld.Range{})
+	t.putAll("a", "b")
+	var b mld.Batch
+	b.DeleteRange([]byte("a"), nil)
+	b.Append(mld.Op{Kind: 99, Key: []byte("a")})
+	b.DeleteRange([]byte("a"), []byte("c"))
+	t.wantErr("Apply with a range and an operation of kind 99", t.s.Apply(t.ctx, &b, nil), mld.ErrInvalidArgument)
+	t.wantKeys(t.s, nil, "a", "b")
 }
 
 func testClear(t *tester) {

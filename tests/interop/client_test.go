@@ -18,8 +18,8 @@ func TestClientConformance(t *testing.T) {
 	options := map[string]storetest.Options{
 		// Neither wire has snapshots apart from iterators. The older one has no
 		// seek, and its stores have no empty key.
-		multileveldown: {NoSnapshots: true, NoEmptyKeys: true, SeekTakesNewSnapshot: true},
-		manyLevel:      {NoSnapshots: true},
+		multileveldown: {NoSnapshots: true, NoEmptyKeys: true, NoRangeDeletes: true, SeekTakesNewSnapshot: true},
+		manyLevel:      {NoSnapshots: true, NoRangeDeletes: true},
 	}
 	for _, dialect := range dialects {
 		for _, kind := range []string{"memory", "leveldb"} {

@@ -19,6 +19,10 @@ const maxBatch = 2 << 30
 // in a batch: a kind and two lengths.
 const opOverhead = 1 + 2*5
 
+// batchHeader is what a batch of Pebble's begins with. Pebble panics when it closes
+// an empty one that was made for less.
+const batchHeader = 12
+
 // Put implements [mld.Writer].
 func (s *Store) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
 	if err := s.checkSize("put", len(key)+len(value)); err != nil {
@@ -55,7 +59,7 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) er
 		if b.Len() == 0 {
 			return nil
 		}
-		pb := s.db.NewBatchWithSize(size)
+		pb := s.db.NewBatchWithSize(batchHeader + size)
 		if err := s.fill(ctx, pb, b.Ops()); err != nil {
 			pb.Close()
 			return err

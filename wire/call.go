@@ -12,6 +12,12 @@ type Hello struct {
 	Version uint32
 	// Dialect is what the client speaks on this connection.
 	Dialect Dialect
+	// Client is who the client is; zero does not say. Session asks for a
+	// session, in which writes can be numbered, and Answered says that a write
+	// of it has been answered before, so that the server must know it.
+	Client   ClientID
+	Session  bool
+	Answered bool
 }
 
 // AppendHello appends a hello.
@@ -20,6 +26,11 @@ func AppendHello(dst []byte, h *Hello) []byte {
 	dst = beginFrame(dst, TagHello)
 	dst = appendUint(dst, fieldHelloVersion, uint64(h.Version))
 	dst = appendUint(dst, fieldHelloDialect, uint64(h.Dialect))
+	if h.Client != (ClientID{}) {
+		dst = appendBytes(dst, fieldHelloClient, h.Client[:])
+		dst = appendBool(dst, fieldHelloSession, h.Session)
+		dst = appendBool(dst, fieldHelloAnswered, h.Answered)
+	}
 	return endFrame(dst, start)
 }
 
@@ -96,6 +107,25 @@ func AppendClear(dst []byte, id uint32, r *mld.Range, limit int, durability mld.
 	return endFrame(appendDurability(dst, durability), start)
 }
 
+// NumberWrite gives the write whose frame is dst[start:] its number n within the
+// client's session, and says that the client has the answers to all writes up
+// to watermark, which is less.
+func NumberWrite(dst []byte, start int, n, watermark uint64) []byte {
+	size, old := binary.Uvarint(dst[start:])
+	end := len(dst)
+	dst = appendUint(dst, fieldNumber, n)
+	dst = appendUint(dst, fieldUnanswered, n-watermark)
+	size += uint64(len(dst) - end)
+	if grown := uvarintLen(size) - old; grown > 0 {
+		body := len(dst) - start - old
+		var room [binary.MaxVarintLen64]byte
+		dst = append(dst, room[:grown]...)
+		copy(dst[start+old+grown:], dst[start+old:start+old+body])
+	}
+	binary.PutUvarint(dst[start:], size)
+	return dst
+}
+
 // AppendGetMany appends a get-many. One without keys asks nothing but for an
 // answer, from any server: it is how a client finds out that a link is alive.
 func AppendGetMany(dst []byte, id uint32, keys [][]byte, snapshot uint32) []byte {
@@ -124,6 +154,14 @@ type IteratorOpen struct {
 	Seek         []byte    // many-level: where to begin; nil is the start
 	Snapshot     uint32
 	PageBytes    uint32
+
+	// Lease is a number by which the iterator can be found again on the next
+	// connection of the client, which must use each for one iterator only; 0 is
+	// none. Resume asks for the state of the lease that an older connection
+	// had, and Strict for an error rather than a later state.
+	Lease  uint64
+	Resume bool
+	Strict bool
 }
 
 // AppendIterator appends the opening of an iterator.
@@ -147,6 +185,11 @@ func AppendIterator(dst []byte, d Dialect, o *IteratorOpen) []byte {
 		if o.PageBytes > 0 {
 			dst = appendUint(dst, fieldPageBytes, uint64(o.PageBytes))
 		}
+	}
+	if o.Lease > 0 {
+		dst = appendUint(dst, fieldLease, o.Lease)
+		dst = appendBool(dst, fieldResume, o.Resume)
+		dst = appendBool(dst, fieldStrict, o.Strict)
 	}
 	return endFrame(appendSnapshot(dst, o.Snapshot), start)
 }
@@ -209,9 +252,15 @@ func appendSnapshotCall(dst []byte, tag byte, id, snapshot uint32) []byte {
 
 // AppendStats appends a request for [mld.Stats], which come as the value of a
 // callback, as JSON.
-func AppendStats(dst []byte, id uint32) []byte {
+func AppendStats(dst []byte, id uint32) []byte { return appendPlain(dst, TagStats, id) }
+
+// AppendSessionEnd appends that the client will number no more writes in its
+// session, which the server may forget.
+func AppendSessionEnd(dst []byte, id uint32) []byte { return appendPlain(dst, TagSessionEnd, id) }
+
+func appendPlain(dst []byte, tag byte, id uint32) []byte {
 	start := len(dst)
-	dst = beginFrame(dst, TagStats)
+	dst = beginFrame(dst, tag)
 	return endFrame(appendUint(dst, fieldID, uint64(id)), start)
 }
 

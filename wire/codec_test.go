@@ -84,6 +84,12 @@ func encodeRequest(dst []byte, d Dialect, r *Request) []byte {
 	if r.Limited {
 		limit = r.Range.Limit
 	}
+	if r.N > 0 {
+		plain := *r
+		plain.N, plain.Watermark = 0, 0
+		start := len(dst)
+		return NumberWrite(encodeRequest(dst, d, &plain), start, r.N, r.Watermark)
+	}
 	switch r.Tag {
 	case TagGet:
 		return AppendGet(dst, r.ID, r.Key, r.Snapshot)
@@ -103,6 +109,7 @@ func encodeRequest(dst []byte, d Dialect, r *Request) []byte {
 			return AppendIterator(dst, d, &IteratorOpen{
 				ID: r.ID, Seq: r.Seq, Keys: !r.ValuesOnly, Values: !r.KeysOnly, Range: r.Range, Limit: limit,
 				Credit: r.Credit, Seek: r.Seek, Snapshot: r.Snapshot, PageBytes: r.PageBytes,
+				Lease: r.Lease, Resume: r.Resume, Strict: r.Strict,
 			})
 		case r.Credit == 0:
 			return AppendIteratorClose(dst, d, r.ID)
@@ -116,13 +123,15 @@ func encodeRequest(dst []byte, d Dialect, r *Request) []byte {
 	case TagIteratorSeek:
 		return AppendIteratorSeek(dst, r.ID, r.Seq, r.Seek)
 	case TagHello:
-		return AppendHello(dst, &Hello{Version: r.Version, Dialect: r.Dialect})
+		return AppendHello(dst, &Hello{Version: r.Version, Dialect: r.Dialect, Client: r.Client, Session: r.Session, Answered: r.Answered})
 	case TagSnapshotOpen:
 		return AppendSnapshotOpen(dst, r.ID, r.Snapshot)
 	case TagSnapshotClose:
 		return AppendSnapshotClose(dst, r.ID, r.Snapshot)
 	case TagStats:
 		return AppendStats(dst, r.ID)
+	case TagSessionEnd:
+		return AppendSessionEnd(dst, r.ID)
 	default:
 		panic(fmt.Sprintf("tag %d", r.Tag))
 	}
@@ -172,6 +181,8 @@ func encodeResponse(dst []byte, d Dialect, r *Response) []byte {
 		return AppendWelcome(dst, &r.Welcome)
 	case TagDrain:
 		return AppendDrain(dst)
+	case TagRenewed:
+		return AppendRenewed(dst, r.ID)
 	case TagGoodbye:
 		return AppendGoodbye(dst, r.Err)
 	default:

@@ -25,12 +25,14 @@ const (
 	TagSnapshotOpen  = 65
 	TagSnapshotClose = 66
 	TagStats         = 67
+	TagSessionEnd    = 68
 )
 
 var requestNames = map[byte]string{
 	TagGet: "get", TagPut: "put", TagDelete: "delete", TagBatch: "batch", TagIterator: "iterate", TagClear: "clear",
 	TagGetMany: "get-many", TagIteratorClose: "close iterator", TagIteratorAck: "acknowledge", TagIteratorSeek: "seek",
 	TagHello: "hello", TagSnapshotOpen: "snapshot", TagSnapshotClose: "close snapshot", TagStats: "stats",
+	TagSessionEnd: "end session",
 }
 
 // TagName returns what a client's message of a tag is called.
@@ -73,8 +75,11 @@ const (
 	fieldOptLimit   = 7
 	fieldOptReverse = 8
 
-	fieldHelloVersion = 1
-	fieldHelloDialect = 2
+	fieldHelloVersion  = 1
+	fieldHelloDialect  = 2
+	fieldHelloClient   = 3
+	fieldHelloSession  = 4
+	fieldHelloAnswered = 5
 
 	fieldSnapshotNumber = 2
 
@@ -82,7 +87,16 @@ const (
 	fieldDurability = 16 // of a write
 	fieldSnapshot   = 17 // of a read: the number that the client gave a snapshot
 	fieldPageBytes  = 18 // of Iterator: how large a message of entries may grow
+	fieldNumber     = 19 // of a write: its number within the session
+	fieldUnanswered = 20 // of a write: how far its number is above the watermark
+	fieldLease      = 21 // of Iterator: the number that the client gave its lease
+	fieldResume     = 22 // of Iterator: the lease is an older connection's
+	fieldStrict     = 23 // of Iterator: no other state will do
 )
+
+// ClientID is the random number by which a client is known over its
+// connections. Zero is none.
+type ClientID [16]byte
 
 // Request is what a client sends, decoded. The same Request is decoded into
 // again and again; its slices alias the frame, and the lists are its own and
@@ -117,6 +131,24 @@ type Request struct {
 	PageBytes  uint32 // 0 is the npm packages' way
 	Version    uint32
 	Dialect    Dialect
+
+	// N numbers a write within the client's session, from 1 on; 0 is none.
+	// Watermark is the number up to which the client has all answers.
+	N         uint64
+	Watermark uint64
+
+	// Lease is the number by which the client will find an iterator again on
+	// its next connection; 0 is none. Resume says that it had it on an older
+	// one, and Strict that it wants no other state than that one's.
+	Lease  uint64
+	Resume bool
+	Strict bool
+
+	// Client, of a hello, is who the client is. Session says that it wants to
+	// number its writes, and Answered that it has had an answer to one.
+	Client   ClientID
+	Session  bool
+	Answered bool
 }
 
 // Reset empties the request, keeping the memory of its lists. Decode does so
@@ -200,7 +232,7 @@ func (r *Request) Decode(d Dialect, body []byte, limits *Limits) (hasID bool, er
 		hasID, err = r.decodeIteratorControl(&s)
 	case TagHello:
 		return false, r.decodeHello(&s)
-	case TagSnapshotOpen, TagSnapshotClose, TagStats:
+	case TagSnapshotOpen, TagSnapshotClose, TagStats, TagSessionEnd:
 		hasID, err = r.decodeExtension(&s)
 	default:
 		return r.unknown(body)
@@ -210,6 +242,8 @@ func (r *Request) Decode(d Dialect, body []byte, limits *Limits) (hasID bool, er
 		err = errMalformed(r.Tag)
 	case !hasID:
 		err = errMissing(r.Tag, "id")
+	case err == nil && r.Watermark >= r.N && r.N|r.Watermark != 0:
+		err = &mld.Error{Code: mld.CodeProtocol, Msg: fmt.Sprintf("the %s message has the number %d and the watermark %d", TagName(r.Tag), r.N, r.Watermark)}
 	}
 	return hasID, err
 }
@@ -249,8 +283,7 @@ func (r *Request) decodeSingle(d Dialect, s *scanner, limits *Limits) (hasID boo
 			r.Key = s.data()
 		case s.field == fieldValue && r.Tag == TagPut:
 			r.Value = s.data()
-		case s.field == fieldDurability && r.Tag != TagGet:
-			r.Durability = s.durability()
+		case r.Tag != TagGet && r.decodeWrite(s):
 		case s.field == fieldSnapshot && r.Tag == TagGet:
 			r.Snapshot = s.uint32()
 		}
@@ -279,11 +312,28 @@ func (r *Request) decodeBatch(d Dialect, s *scanner, limits *Limits) (hasID bool
 			if err = checkLimit("operations of a batch", "max-batch-ops", len(r.Ops)+1, limits.BatchOps); err == nil {
 				err = r.decodeOp(d, s.data(), limits)
 			}
-		case fieldDurability:
-			r.Durability = s.durability()
+		default:
+			r.decodeWrite(s)
 		}
 	}
 	return hasID, err
+}
+
+// decodeWrite decodes the fields that all writes share, and reports whether the
+// field is one.
+func (r *Request) decodeWrite(s *scanner) bool {
+	switch s.field {
+	case fieldDurability:
+		r.Durability = s.durability()
+	case fieldNumber:
+		r.N = s.uint64()
+		r.Watermark += r.N
+	case fieldUnanswered: // in any order with fieldNumber
+		r.Watermark -= s.uint64()
+	default:
+		return false
+	}
+	return true
 }
 
 func (r *Request) decodeOp(d Dialect, body []byte, limits *Limits) error {
@@ -358,8 +408,8 @@ func (r *Request) decodeClear(d Dialect, s *scanner, limits *Limits) (hasID bool
 			r.ID, hasID = s.id()
 		case fieldClearOptions:
 			options = s.data()
-		case fieldDurability:
-			r.Durability = s.durability()
+		default:
+			r.decodeWrite(s)
 		}
 	}
 	if options != nil {
@@ -381,14 +431,28 @@ func (r *Request) decodeIteratorMultileveldown(s *scanner, limits *Limits) (hasI
 			r.Credit = s.uint32()
 		case fieldOptions:
 			options = s.data()
-		case fieldSnapshot:
-			r.Snapshot = s.uint32()
+		default:
+			r.decodeRead(s)
 		}
 	}
 	if r.Opens = options != nil && r.Credit > 0; r.Opens {
 		err = r.decodeOptions(Multileveldown, options, limits)
 	}
 	return hasID, err
+}
+
+// decodeRead decodes the extensions that iterators have in both dialects.
+func (r *Request) decodeRead(s *scanner) {
+	switch s.field {
+	case fieldSnapshot:
+		r.Snapshot = s.uint32()
+	case fieldLease:
+		r.Lease = s.uint64()
+	case fieldResume:
+		r.Resume = s.boolean()
+	case fieldStrict:
+		r.Strict = s.boolean()
+	}
 }
 
 func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID bool, err error) {
@@ -409,10 +473,10 @@ func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID boo
 			r.Bookmark = s.data()
 		case fieldSeek:
 			r.Seek = s.data()
-		case fieldSnapshot:
-			r.Snapshot = s.uint32()
 		case fieldPageBytes:
 			r.PageBytes = s.uint32()
+		default:
+			r.decodeRead(s)
 		}
 	}
 	switch {
@@ -515,6 +579,14 @@ func (r *Request) decodeHello(s *scanner) error {
 			r.Version = s.uint32()
 		case fieldHelloDialect:
 			r.Dialect = Dialect(min(s.uint32(), 0xff))
+		case fieldHelloClient:
+			if n := copy(r.Client[:], s.data()); n != len(r.Client) || n != len(s.bytes) {
+				s.bad = true
+			}
+		case fieldHelloSession:
+			r.Session = s.boolean()
+		case fieldHelloAnswered:
+			r.Answered = s.boolean()
 		}
 	}
 	switch {
@@ -533,15 +605,17 @@ func (r *Request) decodeExtension(s *scanner) (hasID bool, err error) {
 		switch {
 		case s.field == fieldID:
 			r.ID, hasID = s.id()
-		case s.field == fieldSnapshotNumber && r.Tag != TagStats:
+		case s.field == fieldSnapshotNumber && r.namesSnapshot():
 			r.Snapshot = s.uint32()
 		}
 	}
-	if r.Tag != TagStats && r.Snapshot == 0 {
+	if r.namesSnapshot() && r.Snapshot == 0 {
 		err = errMissing(r.Tag, "snapshot")
 	}
 	return hasID, err
 }
+
+func (r *Request) namesSnapshot() bool { return r.Tag == TagSnapshotOpen || r.Tag == TagSnapshotClose }
 
 // durability takes the field as a durability; one that a later version may
 // know counts as the most careful.

@@ -81,6 +81,9 @@ func TestRequestExtensions(t *testing.T) {
 		{`09 02 0801 120161 800102`, Request{Tag: TagDelete, ID: 1, Key: []byte("a"), Durability: mld.DurabilityNoSync}},
 		{`06 03 0801 800102`, Request{Tag: TagBatch, ID: 1, Durability: mld.DurabilityNoSync}},
 		{`06 06 0801 880109`, Request{Tag: TagGetMany, ID: 1, Snapshot: 9}},
+		{`03 44 0803`, Request{Tag: TagSessionEnd, ID: 3}},
+		{`1b 40 0801 1002 1a10"0123456789abcdef" 2001 2800`, Request{Tag: TagHello, Version: 1, Dialect: ManyLevel, Client: ClientID([]byte("0123456789abcdef")), Session: true}},
+		{`0f 02 0801 120161 800102 980105 a00102`, Request{Tag: TagDelete, ID: 1, Key: []byte("a"), Durability: mld.DurabilityNoSync, N: 5, Watermark: 3}},
 	} {
 		for _, d := range dialects {
 			got := decodeRequest(t, d, body(t, unhex(c.frame)))
@@ -188,6 +191,10 @@ func TestRequestErrors(t *testing.T) {
 		{"acknowledgement without consumed", ManyLevel, `08 0807 1000`, mld.ErrProtocol, 7, "no consumed"},
 		{"seek without target", ManyLevel, `09 0807 1000`, mld.ErrProtocol, 7, "no target"},
 		{"snapshot without number", Auto, `41 0807`, mld.ErrProtocol, 7, "no snapshot"},
+		{"hello of a client with a short id", Auto, `40 0801 1002 1a03"abc"`, mld.ErrProtocol, -1, "does not decode"},
+		{"number without watermark", Auto, `02 0801 120161 980105`, mld.ErrProtocol, 1, "number 5 and the watermark 5"},
+		{"watermark without number", Auto, `02 0801 120161 a00105`, mld.ErrProtocol, 1, "watermark"},
+		{"watermark below zero", Auto, `02 0801 120161 980105 a00106`, mld.ErrProtocol, 1, "watermark"},
 		{"hello without version", Auto, `40 1001`, mld.ErrProtocol, -1, "no version"},
 		{"hello without dialect", Auto, `40 0801`, mld.ErrProtocol, -1, "dialect"},
 		{"hello in an unknown dialect", Auto, `40 0801 1003`, mld.ErrProtocol, -1, "dialect"},
@@ -287,7 +294,7 @@ func randomNumber(rng *rand.Rand) uint32 { return rng.Uint32() >> rng.IntN(32) }
 
 // randomRequest returns a request that a client can send.
 func randomRequest(rng *rand.Rand, d Dialect) *Request {
-	tags := []byte{TagGet, TagPut, TagDelete, TagBatch, TagIterator, TagClear, TagGetMany, TagHello, TagSnapshotOpen, TagSnapshotClose, TagStats,
+	tags := []byte{TagGet, TagPut, TagDelete, TagBatch, TagIterator, TagClear, TagGetMany, TagHello, TagSnapshotOpen, TagSnapshotClose, TagStats, TagSessionEnd,
 		TagIteratorClose, TagIteratorAck, TagIteratorSeek}
 	if d == Multileveldown {
 		tags = tags[:len(tags)-3]
@@ -341,6 +348,9 @@ func randomRequest(rng *rand.Rand, d Dialect) *Request {
 		if r.Opens {
 			options()
 			r.Snapshot = randomNumber(rng)
+			if r.Lease = uint64(randomNumber(rng)); r.Lease > 0 {
+				r.Resume, r.Strict = rng.IntN(2) == 0, rng.IntN(2) == 0
+			}
 			r.KeysOnly = rng.IntN(2) == 0
 			r.ValuesOnly = !r.KeysOnly && rng.IntN(2) == 0
 		}
@@ -350,8 +360,15 @@ func randomRequest(rng *rand.Rand, d Dialect) *Request {
 		r.Seq, r.Seek = randomNumber(rng), append([]byte{}, randomBytes(rng)...)
 	case TagHello:
 		r.ID, r.Version, r.Dialect = 0, 1+randomNumber(rng)>>1, dialects[rng.IntN(2)]
+		if rng.IntN(2) == 0 {
+			r.Client[15], r.Session, r.Answered = 1, rng.IntN(2) == 0, rng.IntN(2) == 0
+		}
 	case TagSnapshotOpen, TagSnapshotClose:
 		r.Snapshot = 1 + randomNumber(rng)>>1
+	}
+	if r.IsWrite() && rng.IntN(2) == 0 {
+		r.N = 1 + rng.Uint64()>>rng.IntN(64)
+		r.Watermark = r.N - 1 - uint64(rng.IntN(int(min(r.N, 200))))
 	}
 	return r
 }

@@ -21,6 +21,7 @@ const (
 	TagWelcome = 64
 	TagDrain   = 65
 	TagGoodbye = 66
+	TagRenewed = 67
 )
 
 const (
@@ -38,6 +39,11 @@ const (
 	fieldFeatures     = 2
 	fieldMaxFrame     = 3
 	fieldReadOnly     = 4
+	fieldStore        = 5
+	fieldGeneration   = 6
+	fieldInstance     = 7
+	fieldWindow       = 8
+	fieldSessionLease = 9
 	fieldGoodbyeCode  = 1
 	fieldGoodbyeWords = 2
 )
@@ -58,6 +64,12 @@ const (
 	FeatureDurability
 	// FeatureStats: the server answers Stats.
 	FeatureStats
+	// FeatureSessions: the server recognises numbered writes that are sent
+	// again, and does them once.
+	FeatureSessions
+	// FeatureLeases: iterators with a lease, and snapshots, outlive the
+	// connection for a while.
+	FeatureLeases
 )
 
 // Welcome is what a server of this project says first.
@@ -68,6 +80,18 @@ type Welcome struct {
 	MaxFrame uint64
 	// ReadOnly says that writes will be refused.
 	ReadOnly bool
+
+	// Store is the id of the store behind the server, and Generation how often
+	// it has been opened; Instance is a random number of the server process,
+	// whose leases no other one has. Window is how far the number of a write
+	// may be above the watermark, and Lease for how many milliseconds a session
+	// is kept that nobody uses. Instance comes with FeatureLeases, the others
+	// with FeatureSessions.
+	Store      ClientID
+	Generation uint64
+	Instance   uint64
+	Window     uint32
+	Lease      uint64
 }
 
 // AppendOK appends a callback that says no more than that a call has been done.
@@ -201,8 +225,21 @@ func AppendWelcome(dst []byte, w *Welcome) []byte {
 	dst = appendUint(dst, fieldFeatures, uint64(w.Features))
 	dst = appendUint(dst, fieldMaxFrame, w.MaxFrame)
 	dst = appendBool(dst, fieldReadOnly, w.ReadOnly)
+	if w.Features&FeatureLeases != 0 {
+		dst = appendUint(dst, fieldInstance, w.Instance)
+	}
+	if w.Features&FeatureSessions != 0 {
+		dst = appendBytes(dst, fieldStore, w.Store[:])
+		dst = appendUint(dst, fieldGeneration, w.Generation)
+		dst = appendUint(dst, fieldWindow, uint64(w.Window))
+		dst = appendUint(dst, fieldSessionLease, w.Lease)
+	}
 	return endFrame(dst, start)
 }
+
+// AppendRenewed appends that an iterator that was to resume reads a later state
+// than before. It comes before the iterator's entries.
+func AppendRenewed(dst []byte, id uint32) []byte { return appendPlain(dst, TagRenewed, id) }
 
 // AppendDrain appends the notice that the server is about to close the
 // connection once it has answered what was sent: the client should send its
@@ -374,6 +411,8 @@ func (r *Response) Decode(d Dialect, body []byte) error {
 		return r.decodeWelcome(&s)
 	case TagDrain:
 		return nil
+	case TagRenewed:
+		return r.decodeRenewed(&s)
 	case TagGoodbye:
 		return r.decodeGoodbye(&s)
 	default:
@@ -514,6 +553,16 @@ func (r *Response) decodeGoodbye(s *scanner) error {
 	return r.check(s, r.Err != nil)
 }
 
+func (r *Response) decodeRenewed(s *scanner) error {
+	hasID := false
+	for s.next() {
+		if s.field == fieldID {
+			r.ID, hasID = s.id()
+		}
+	}
+	return r.check(s, hasID)
+}
+
 func (r *Response) decodeWelcome(s *scanner) error {
 	for s.next() {
 		switch s.field {
@@ -525,6 +574,16 @@ func (r *Response) decodeWelcome(s *scanner) error {
 			r.Welcome.MaxFrame = s.uint64()
 		case fieldReadOnly:
 			r.Welcome.ReadOnly = s.boolean()
+		case fieldStore:
+			copy(r.Welcome.Store[:], s.data())
+		case fieldGeneration:
+			r.Welcome.Generation = s.uint64()
+		case fieldInstance:
+			r.Welcome.Instance = s.uint64()
+		case fieldWindow:
+			r.Welcome.Window = s.uint32()
+		case fieldSessionLease:
+			r.Welcome.Lease = s.uint64()
 		}
 	}
 	return r.check(s, r.Welcome.Version != 0)

@@ -44,6 +44,7 @@ var policy = map[string][]string{
 	"view":               {".", "store/namespace", "store/observed"},
 	"view/cborcodec":     {"view", "github.com/fxamacker/cbor/v2"},
 	"internal/faultconn": {".", "wire"},
+	"internal/history":   {".", "github.com/anishathalye/porcupine"},
 
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},

@@ -347,3 +347,37 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("exit code %d, %q; stderr:\n%s", code, &stdout, &stderr)
 	}
 }
+
+func TestExportIsOfOneState(t *testing.T) {
+	t.Parallel()
+	dir := newStore(t, enginePebble)
+	var input strings.Builder
+	for i := range 2000 { // more than all buffers on the way hold
+		fmt.Fprintf(&input, `{"key":"%06d","value":"%s"}`+"\n", i, strings.Repeat("x", 8<<10))
+	}
+	cliWith(t, strings.NewReader(input.String()), "import", "--db", dir).ok(t)
+	p := serve(t, dir)
+	var stderr bytes.Buffer
+	cmd := exec.Command(binary, "export", "--db", p.address)
+	cmd.Env = environment()
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(stdout, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	p.kill()
+	serve(t, dir, "--listen", p.address)
+	if _, err := io.Copy(io.Discard, stdout); err != nil {
+		t.Fatal(err)
+	}
+	err = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(stderr.String(), "the export is incomplete, it ends after") {
+		t.Errorf("%v; stderr:\n%s", err, &stderr)
+	}
+}

@@ -129,7 +129,7 @@ func (r *Registry) load(ctx context.Context) error {
 			r.tombstones[id] = now
 			continue
 		}
-		r.sessions[id] = &Session{registry: r, id: id, rec: rec, stored: len(rec.entries), exists: true, used: now}
+		r.sessions[id] = &Session{registry: r, id: id, key: id.key(), rec: rec, stored: len(rec.entries), exists: true, used: now}
 	}
 	return nil
 }
@@ -140,6 +140,12 @@ func (r *Registry) StoreID() ID { return r.storeID }
 
 // Generation returns how often the store has been opened with a registry.
 func (r *Registry) Generation() uint64 { return r.generation }
+
+// Window returns how far the number of a write may be above the watermark.
+func (r *Registry) Window() int { return r.opts.Window }
+
+// Lease returns for how long a session is kept that nobody uses.
+func (r *Registry) Lease() time.Duration { return r.opts.Lease }
 
 // Session returns the session of a client, which does not expire until
 // [Registry.Release]. Known says that the client has had
@@ -154,7 +160,7 @@ func (r *Registry) Session(id ID, known bool) (*Session, error) {
 		s.held = true
 		return s, nil
 	}
-	s := &Session{registry: r, id: id, held: true}
+	s := &Session{registry: r, id: id, key: id.key(), held: true}
 	if _, dead := r.tombstones[id]; dead || known {
 		s.lost = true
 	} else if len(r.sessions) >= r.opts.MaxSessions {
@@ -177,11 +183,12 @@ func (r *Registry) End(ctx context.Context, s *Session) error {
 	r.mu.Lock()
 	delete(r.sessions, s.id)
 	r.mu.Unlock()
-	if !s.exists || s.lost {
+	known := s.exists && !s.lost
+	s.lost = true
+	if !known {
 		return nil
 	}
-	s.lost = true
-	return r.store.Delete(ctx, s.id.key(), mld.NoSync)
+	return r.store.Delete(ctx, s.key, mld.NoSync)
 }
 
 // Len returns how many sessions there are.

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +16,8 @@ type Write struct {
 	// Watermark is the number up to which the client has all its answers.
 	Watermark uint64
 	// Sum is a checksum of the write's bytes, by which a number that is used
-	// twice for different writes is found out.
+	// twice for different writes is found out. 0 is not known: it is taken to
+	// be what it should be.
 	Sum uint32
 }
 
@@ -24,15 +27,18 @@ type Write struct {
 //
 // For each write that arrives, call [Session.Check], and where the write is
 // new, [Session.Apply] or [Session.Refuse]. Put [Session.Op] at the end of the
-// batch that does the writes, and after it call [Session.Commit] or
-// [Session.Rollback].
+// batch that does the writes, and after it call [Session.Commit],
+// [Session.Rollback], or where nobody knows whether the batch was applied,
+// [Session.Reload].
 type Session struct {
 	registry *Registry
 	id       ID
+	key      []byte // of the record
 	rec      record
 	stored   int  // how many of the entries are in the store
 	exists   bool // the store has a record
-	lost     bool // the session has expired, or never was
+	lost     bool // the session has expired or ended, or never was
+	doubt    bool // the store's record may be another one
 	buf      []byte
 
 	// Guarded by registry.mu.
@@ -46,6 +52,11 @@ type Session struct {
 // [mld.ErrSessionLost], [mld.ErrLimitExceeded] for a number that is too far
 // above the watermark, or [mld.ErrProtocol] for one that makes no sense.
 func (s *Session) Check(w Write) (done bool, err error) {
+	if s.doubt {
+		if err := s.Reload(); err != nil {
+			return false, err
+		}
+	}
 	if s.lost {
 		return false, errLost
 	}
@@ -67,7 +78,7 @@ func (s *Session) Check(w Write) (done bool, err error) {
 	switch {
 	case e.fate == absent:
 		return false, errProtocol("write %d came after a later one", w.N)
-	case e.sum != w.Sum:
+	case e.sum != w.Sum && e.sum != 0 && w.Sum != 0:
 		return false, errProtocol("the number %d was used for two different writes", w.N)
 	case e.err != nil:
 		return true, e.err
@@ -101,7 +112,7 @@ func (s *Session) note(w Write, e entry) {
 // call of Op.
 func (s *Session) Op() mld.Op {
 	s.buf = s.rec.appendTo(s.buf[:0])
-	return mld.Op{Kind: mld.OpPut, Key: s.id.key(), Value: s.buf}
+	return mld.Op{Kind: mld.OpPut, Key: s.key, Value: s.buf}
 }
 
 // Dirty reports whether the record tells more than the store has.
@@ -119,6 +130,35 @@ func (s *Session) Commit() {
 // Rollback takes note that the batch with Op was not applied: what was noted
 // since the last commit is forgotten.
 func (s *Session) Rollback() { s.rec.entries = s.rec.entries[:s.stored] }
+
+// Reload forgets what was noted since the last commit and reads the record
+// again, since the batch with Op may have been applied or not. Until it can be
+// read, Check refuses every write with the error of the store.
+func (s *Session) Reload() error {
+	s.Rollback()
+	s.doubt = true
+	p, err := s.registry.store.Get(context.Background(), s.key)
+	if errors.Is(err, mld.ErrNotFound) {
+		s.doubt = false
+		s.lost = s.lost || s.exists
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the record of a session: %w", err)
+	}
+	rec, tombstone, err := decodeRecord(p)
+	if err != nil {
+		return err
+	}
+	s.doubt = false
+	if tombstone {
+		s.lost = true
+		return nil
+	}
+	s.rec = rec
+	s.Commit()
+	return nil
+}
 
 // forget drops the entries up to the watermark.
 func (s *Session) forget(watermark uint64) {

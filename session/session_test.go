@@ -315,3 +315,77 @@ func TestCorruptRecord(t *testing.T) {
 		}
 	}
 }
+
+// TestReload has a session whose last batch may have been applied find out.
+func TestReload(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		store := memstore.New()
+		r := open(t, store, nil)
+		s := attach(t, r, session.ID{5}, false)
+		w := session.Write{N: 1, Sum: 7}
+		s.Apply(w)
+		if applied {
+			var b mld.Batch
+			b.Append(s.Op())
+			if err := store.Apply(t.Context(), &b, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if done, err := s.Check(w); done != applied || err != nil {
+			t.Errorf("applied %v: done %v, %v", applied, done, err)
+		}
+		r.Close()
+		store.Close()
+		if err := s.Reload(); !errors.Is(err, mld.ErrClosed) {
+			t.Errorf("from a store that is closed: %v", err)
+		}
+		if done, err := s.Check(w); done || !errors.Is(err, mld.ErrClosed) {
+			t.Errorf("a write while nobody knows: done %v, %v", done, err)
+		}
+	}
+}
+
+// TestUnknownSum has a write whose bytes could not be read recognised by its
+// number alone.
+func TestUnknownSum(t *testing.T) {
+	store := memstore.New()
+	r := open(t, store, nil)
+	defer r.Close()
+	s := attach(t, r, session.ID{6}, false)
+	if err := do(t, store, s, session.Write{N: 1, Sum: 7}, "k"); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.Check(session.Write{N: 1}); !done || err != nil {
+		t.Errorf("done %v, %v", done, err)
+	}
+	s.Refuse(session.Write{N: 2}, &mld.Error{Code: mld.CodeLimitExceeded})
+	if done, err := s.Check(session.Write{N: 2, Sum: 8}); !done || !errors.Is(err, mld.ErrLimitExceeded) {
+		t.Errorf("done %v, %v", done, err)
+	}
+	s.Rollback()
+}
+
+// TestEndedSession has a session that has ended take no more writes, whether it
+// had any or not.
+func TestEndedSession(t *testing.T) {
+	store := memstore.New()
+	r := open(t, store, nil)
+	defer r.Close()
+	for n, writes := range []uint64{0, 1} {
+		s := attach(t, r, session.ID{7, byte(n)}, false)
+		for n := range writes {
+			if err := do(t, store, s, session.Write{N: n + 1}, "k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.End(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if done, err := s.Check(session.Write{N: writes + 1}); done || !errors.Is(err, mld.ErrSessionLost) {
+			t.Errorf("after %d writes and the end: done %v, %v", writes, done, err)
+		}
+	}
+}

@@ -2,18 +2,23 @@ package pebblestore
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// guardedFS keeps from Pebble that its log cannot be written. Pebble answers that
-// with a panic while others hold its locks, which nobody can recover from. So a
-// fault of a log, or of a directory's fsync, becomes the failure of the store, and
-// Pebble is told that all is well. No write is acknowledged then, for each looks
-// for a failure when Pebble is done with it.
+// guardedFS keeps from Pebble that a log, or the manifest, cannot be written.
+// Pebble answers that with a panic while others hold its locks, which nobody can
+// recover from, or with the end of the process. So a fault of such a file, or of a
+// directory's fsync, becomes the failure of the store, and Pebble is told that all
+// is well. No write is acknowledged then, for each looks for a failure when Pebble
+// is done with it.
 //
-// Nothing more reaches the logs after the failure, so that the one that it struck
-// is the last, and whatever is at its end counts as cut off when it is read again.
+// From the failure on the directory stays as it is: no log, manifest or marker is
+// written, and nothing is removed. Pebble may go on to write tables and believe
+// that they replace logs, but whoever opens the store again finds the logs, of
+// which the one that the failure struck is the last, so that whatever is at its
+// end counts as cut off.
 type guardedFS struct {
 	vfs.FS
 	failure *failure
@@ -24,16 +29,17 @@ func (fs guardedFS) Unwrap() vfs.FS { return fs.FS }
 
 // Create implements [vfs.FS].
 func (fs guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return fs.openLog(name, func() (vfs.File, error) { return fs.FS.Create(name, c) })
+	return fs.create(name, func() (vfs.File, error) { return fs.FS.Create(name, c) })
 }
 
 // ReuseForWrite implements [vfs.FS].
 func (fs guardedFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return fs.openLog(name, func() (vfs.File, error) { return fs.FS.ReuseForWrite(old, name, c) })
+	return fs.create(name, func() (vfs.File, error) { return fs.FS.ReuseForWrite(old, name, c) })
 }
 
-func (fs guardedFS) openLog(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	if filepath.Ext(name) != ".log" {
+func (fs guardedFS) create(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	base := filepath.Base(name)
+	if !strings.HasSuffix(base, ".log") && !strings.HasPrefix(base, "MANIFEST-") && !strings.HasPrefix(base, "marker.") {
 		return open()
 	}
 	if !fs.failure.failed() {
@@ -44,7 +50,15 @@ func (fs guardedFS) openLog(name string, open func() (vfs.File, error)) (vfs.Fil
 		fs.failure.set(err)
 	}
 	// Pebble needs a file. Nobody will read it.
-	return vfs.NewMem().Create("log", vfs.WriteCategoryUnspecified)
+	return vfs.NewMem().Create("file", vfs.WriteCategoryUnspecified)
+}
+
+// Remove implements [vfs.FS].
+func (fs guardedFS) Remove(name string) error {
+	if fs.failure.failed() {
+		return nil
+	}
+	return fs.FS.Remove(name)
 }
 
 // OpenDir implements [vfs.FS].
@@ -56,7 +70,7 @@ func (fs guardedFS) OpenDir(name string) (vfs.File, error) {
 	return &guardedFile{f, fs.failure}, nil
 }
 
-// guardedFile is a log or a directory.
+// guardedFile is a log, a manifest, a marker or a directory.
 type guardedFile struct {
 	vfs.File
 	failure *failure

@@ -12,6 +12,7 @@ import (
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/client"
+	"github.com/multileveldown/mld/store/reserved"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -100,7 +101,7 @@ func (f *dbFlags) open(ctx context.Context, readOnly bool) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &database{Store: store, where: where}, nil
+	return &database{Store: reserved.Hide(store), where: where}, nil
 }
 
 // isAddress reports whether s is an address rather than a directory.

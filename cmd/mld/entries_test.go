@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -120,6 +122,51 @@ func TestClear(t *testing.T) {
 		if got := strings.Join(strings.Fields(cli(t, "scan", "--db", dir, "--keys").ok(t)), " "); got != c.left {
 			t.Errorf("after clear %s: %s, want %s", c.args, got, c.left)
 		}
+	}
+}
+
+// TestReserved looks that the commands that open a directory leave the keys alone
+// that a server keeps there for itself.
+func TestReserved(t *testing.T) {
+	t.Parallel()
+	record, next := mld.ReservedPrefix+"record", "\xff\xffmld\x01"
+	for _, engine := range []string{enginePebble, engineLevelDB} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dir := newStore(t, engine, put("a", "1"))
+			direct := func(use func(s mld.Store) error) {
+				t.Helper()
+				s, err := openDirectory(dir, engineOptions{})
+				if err == nil {
+					err = errors.Join(use(s), s.Close())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			direct(func(s mld.Store) error {
+				return errors.Join(s.Put(t.Context(), []byte(record), []byte("kept"), nil), s.Put(t.Context(), []byte(next), nil, nil))
+			})
+			const encoding = "--key-encoding=hex"
+			key := hex.EncodeToString([]byte(record))
+			cli(t, "get", "--db", dir, encoding, key).failed(t, exitNotFound)
+			cli(t, "put", "--db", dir, encoding, key, "x").failed(t, exitRefused, "reserved")
+			cli(t, "del", "--db", dir, encoding, key).failed(t, exitRefused, "reserved")
+			for _, args := range [][]string{{"scan"}, {"export"}} {
+				out := cli(t, append(args, "--db", dir)...).ok(t)
+				if strings.Contains(out, "kept") || strings.Contains(out, base64.StdEncoding.EncodeToString([]byte(record))) {
+					t.Errorf("%s shows a reserved key: %s", args[0], out)
+				}
+			}
+			cli(t, "clear", "--db", dir, "--all").ok(t)
+			direct(func(s mld.Store) error {
+				left, err := mld.Collect(t.Context(), s, nil)
+				if err == nil && (len(left) != 1 || string(left[0].Key) != record || string(left[0].Value) != "kept") {
+					t.Errorf("clear --all left %q", left)
+				}
+				return err
+			})
+		})
 	}
 }
 

@@ -84,6 +84,39 @@ func TestBigClear(t *testing.T) {
 	}
 }
 
+// TestBigRange removes more than is collected in memory, as a part of a batch.
+func TestBigRange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := mustOpen(t, dir, nil)
+	if err := putBigKeys(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	var b mld.Batch
+	b.Put(bigKey(7), []byte("removed"))
+	b.Put(bigKey(1), []byte("kept"))
+	b.DeleteRange(bigKey(5), nil)
+	b.Put(bigKey(9), []byte("put again"))
+	b.Delete(bigKey(0))
+	if err := s.Apply(t.Context(), &b, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if n := count(t, s); n != 5 {
+			t.Errorf("%d keys are left; want 5", n)
+		}
+		for i, want := range map[int]string{1: "kept", 9: "put again"} {
+			if got, err := s.Get(t.Context(), bigKey(i)); err != nil || string(got) != want {
+				t.Errorf("key %d has %q, %v; want %q", i, got, err, want)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = mustOpen(t, dir, nil)
+	}
+}
+
 // TestCancelledClear ends a big Clear by its context once it has begun to write.
 func TestCancelledClear(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package pebblestore_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 
@@ -9,16 +10,14 @@ import (
 	"github.com/multileveldown/mld"
 )
 
-// TestClearAmongWrites clears everything, alone or as a part of a batch, which has to look for the last key,
-// while others write batches that begin before the last key and end after it. No
-// batch may be cleared by half.
+// TestClearAmongWrites clears everything, alone or as a part of a batch, which has
+// to look for the last key, while others write batches that begin before the last
+// key and end after it. No batch may be cleared by half. Each has keys of its own,
+// so that none mends what was done to the one before.
 func TestClearAmongWrites(t *testing.T) {
 	s := open(t, "db", small(vfs.NewMem()))
 	defer s.Close()
 	ctx := t.Context()
-	var batch mld.Batch
-	batch.Put([]byte("a"), nil)
-	batch.Put([]byte("z"), nil)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	loop := func(f func() error) {
@@ -38,19 +37,41 @@ func TestClearAmongWrites(t *testing.T) {
 	}
 	defer wg.Wait()
 	defer close(done)
-	loop(func() error { return s.Apply(ctx, &batch, mld.NoSync) })
+	var pair mld.Batch
+	n := 0
+	loop(func() error {
+		n++
+		pair.Reset()
+		pair.Put(fmt.Appendf(nil, "a%08d", n), nil)
+		pair.Put(fmt.Appendf(nil, "z%08d", n), nil)
+		return s.Apply(ctx, &pair, mld.NoSync)
+	})
 	loop(func() error { return s.Put(ctx, []byte("m"), nil, mld.NoSync) })
-	clears := []mld.Range{{}, {Limit: 100}, {Limit: 100, Reverse: true}}
-	for i := range 200 {
-		if err := s.Clear(ctx, clears[i%len(clears)], mld.NoSync); err != nil {
+	var all mld.Batch
+	all.DeleteRange(nil, nil)
+	for i := range 200 { // which take their time after the last key was looked for
+		all.Delete(fmt.Appendf(nil, "n%d", i))
+	}
+	clears := []func() error{
+		func() error { return s.Clear(ctx, mld.Range{}, mld.NoSync) },
+		func() error { return s.Clear(ctx, mld.Range{Limit: 1 << 30}, mld.NoSync) },
+		func() error { return s.Clear(ctx, mld.Range{Limit: 1 << 30, Reverse: true}, mld.NoSync) },
+		func() error { return s.Apply(ctx, &all, mld.NoSync) },
+	}
+	for i := range 60 {
+		if err := clears[i%len(clears)](); err != nil {
 			t.Fatal(err)
 		}
-		values, err := s.GetMany(ctx, [][]byte{[]byte("a"), []byte("z")})
+		entries, err := mld.Collect(ctx, s, &mld.IterOptions{KeysOnly: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (values[0] == nil) != (values[1] == nil) {
-			t.Errorf("a batch was cleared by half: a %t, z %t", values[0] != nil, values[1] != nil)
+		ends := map[byte]int{}
+		for _, e := range entries {
+			ends[e.Key[0]]++
+		}
+		if ends['a'] != ends['z'] {
+			t.Errorf("clear %d left one end of a batch: %d begin and %d end", i, ends['a'], ends['z'])
 			break
 		}
 	}

@@ -116,10 +116,10 @@ func (s *Store) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) err
 		case below && above:
 			return s.clearAround(ctx, r, o)
 		case below:
-			r.LT, r.LTE = first, nil
+			r.LT = first
 		default:
 			// Above them, or nothing is left of the range.
-			r.GTE, r.GT = end, nil
+			r.GTE = end
 		}
 	}
 	s.writes.RLock()

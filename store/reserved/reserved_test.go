@@ -116,7 +116,7 @@ func ranges(stride int, f func(r mld.Range)) {
 
 // strides say how many of the ranges an engine is tested with. They have no factor
 // in common with the numbers of limits and directions.
-var strides = map[string]int{"memory": 1, "pebble": 47, "leveldb": 47}
+var strides = map[string]int{"memory": 3, "pebble": 47, "leveldb": 47}
 
 // within returns the visible keys of a range, in its direction, without its limit.
 func within(r mld.Range) []string {

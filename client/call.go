@@ -11,7 +11,8 @@ import (
 
 // A call is a request that waits for its answer. It refers to the caller's own
 // slices, for the caller does not return before the call is out of every list:
-// so it can be encoded again on another connection.
+// so it can be encoded again on another connection. The exception is a write
+// that goes on without its caller, see call.detach.
 //
 // Calls are reused. A late answer cannot reach a call that has been reused, as
 // answers find calls by way of their connection's table only, and a call is
@@ -23,7 +24,10 @@ type call struct {
 	id         uint32
 	start, end uint64 // where it is in the output of conn
 	left       bool   // it may have left on a connection that is lost
-	probe      bool   // an empty get-many was encoded in its place, see conn.encodeLocked
+
+	n             uint64 // within the session; 0 is none
+	lower, higher *call  // neighbours among the session's unanswered ones
+	detached      bool   // its caller has returned
 
 	tag        byte
 	snap       *Snapshot // what it reads from, if not the present state
@@ -32,7 +36,8 @@ type call struct {
 	ops        []mld.Op
 	rng        mld.Range
 	durability mld.Durability
-	size       int // bytes of keys and values
+	number     uint32 // of the snapshot to take
+	size       int    // bytes of keys and values
 
 	done   chan struct{} // receives once when the call is out of every list
 	err    error
@@ -53,8 +58,12 @@ func (p *callPool) get(tag byte, s *Snapshot) *call {
 	return cl
 }
 
-// put gives a call back. It must not be pending.
+// put gives a call back. It must not be pending, unless it is detached: then it
+// is left alone.
 func (p *callPool) put(cl *call) {
+	if cl.detached {
+		return
+	}
 	*cl = call{done: cl.done}
 	p.Put(cl)
 }
@@ -65,7 +74,7 @@ func (cl *call) isWrite() bool {
 
 // departed reports whether any of the call itself may have left.
 func (cl *call) departed() bool {
-	return cl.left || cl.conn != nil && !cl.probe && cl.start < cl.conn.taken
+	return cl.left || cl.conn != nil && cl.start < cl.conn.taken
 }
 
 // needs returns the feature without which the server cannot answer.
@@ -95,9 +104,7 @@ func (cl *call) append(dst []byte, id uint32) []byte {
 	case wire.TagGetMany:
 		return wire.AppendGetMany(dst, id, cl.keys, cl.snap.wireNumber())
 	case wire.TagSnapshotOpen:
-		// A call's id is not used twice on a connection, so it will do as the
-		// number of the snapshot.
-		return wire.AppendSnapshotOpen(dst, id, id)
+		return wire.AppendSnapshotOpen(dst, id, cl.number)
 	case wire.TagStats:
 		return wire.AppendStats(dst, id)
 	}

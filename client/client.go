@@ -9,10 +9,14 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/internal/backoff"
 )
+
+// endWait is how long Close waits for an answer.
+const endWait = time.Second
 
 // DialFunc makes a stream to a server. It must return when the context ends,
 // which happens after Options.DialTimeout and when the client is closed. The
@@ -46,17 +50,21 @@ type Client struct {
 
 	firstID uint32 // of a connection; tests choose it
 
-	mu           sync.Mutex // everything below, and in conns and calls what their comments say
-	state        State
-	stateChanged chan struct{} // closed at the next change
-	lastErr      error
-	conn         *conn              // where new calls go; nil while there is none
-	conns        map[*conn]struct{} // those that live
-	queue        callList           // calls that are not encoded
-	opening      []*Iterator        // iterators that wait to be opened
-	pending      int                // calls, and iterators being made
-	pendingBytes int
-	flushed      chan struct{} // closed when pending comes to 0; nil if nobody waits
+	mu            sync.Mutex // everything below, and in conns and calls what their comments say
+	state         State
+	stateChanged  chan struct{} // closed at the next change
+	lastErr       error
+	conn          *conn              // where new calls go; nil while there is none
+	conns         map[*conn]struct{} // those that live
+	queue         callList           // calls that are not encoded
+	opening       []*Iterator        // iterators that wait to be opened
+	pending       int                // calls, and iterators being made
+	pendingBytes  int
+	session       *session      // of which writes get their numbers
+	lastLease     uint64        // number of an iterator's lease
+	lastSnapshot  uint32        // number
+	detachedBytes int           // of pendingBytes, those of calls without callers
+	flushed       chan struct{} // closed when pending comes to 0; nil if nobody waits
 }
 
 var (
@@ -83,6 +91,7 @@ func newClient(dial DialFunc, o *Options) *Client {
 		firstID:      1,
 		stateChanged: make(chan struct{}),
 		conns:        map[*conn]struct{}{},
+		session:      newSession(),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
@@ -92,13 +101,19 @@ func (c *Client) start() { c.wg.Go(c.run) }
 
 // Close fails all pending calls with [mld.ErrClosed]; a write that was sent
 // also with [mld.ErrOutcomeUnknown], one that was not also with
-// [mld.ErrNotSent]. It waits until the connection is closed.
+// [mld.ErrNotSent]. It tells the server that the client's writes need not be
+// remembered any more, for which it takes a second at the most, and waits until
+// the connection is closed.
 func (c *Client) Close() error {
+	var end *call
 	c.mu.Lock()
 	if !c.closed.Swap(true) {
 		for _, list := range c.listsLocked() {
 			for cl := list.head; cl != nil; cl = list.head {
 				cl.left = cl.departed()
+				if k := cl.conn; k != nil && cl.start >= k.taken {
+					k.blankLocked(cl)
+				}
 				err := mld.ErrClosed
 				if cl.isWrite() {
 					err = cl.unanswered(mld.ErrClosed, "")
@@ -109,11 +124,32 @@ func (c *Client) Close() error {
 		for _, it := range c.iteratorsLocked() {
 			it.wakeLocked()
 		}
+		end = c.endSessionLocked()
 	}
 	c.mu.Unlock()
+	if end != nil {
+		c.awaitEnd(end)
+	}
 	c.cancel()
 	c.wg.Wait()
 	return nil
+}
+
+// awaitEnd waits for the answer to the last call.
+func (c *Client) awaitEnd(end *call) {
+	timer := time.NewTimer(endWait)
+	defer timer.Stop()
+	select {
+	case <-end.done:
+	case <-end.conn.lost:
+	case <-timer.C:
+	case <-c.ctx.Done():
+	}
+	c.mu.Lock()
+	if end.list != nil {
+		c.removeLocked(end)
+	}
+	c.mu.Unlock()
 }
 
 // listsLocked returns every list of pending calls.

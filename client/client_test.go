@@ -393,6 +393,7 @@ func TestDrain(t *testing.T) {
 		if !p.ended() {
 			t.Error("the client goes on on the connection")
 		}
+		synctest.Wait()
 		if s := c.State(); s != Ready {
 			t.Errorf("state %v", s)
 		}

@@ -55,7 +55,7 @@ type conn struct {
 	inline bool   // callers may write; constant
 
 	lost    chan struct{} // closed when it is over and its goroutines have ended
-	retired chan struct{} // closed when new calls must go elsewhere
+	retired chan struct{} // closed when another one is to take its place
 
 	closeOnce sync.Once
 	wake      chan struct{} // wakes the writer; has room for one
@@ -67,15 +67,22 @@ type conn struct {
 
 	cause     error // why it ended, or will have
 	dead      bool
-	retiring  bool
+	retiring  bool // new calls go elsewhere
+	released  bool // retired is closed
 	known     bool // the server's welcome came, or something without one
+	asked     bool // for a sign by which it is known
 	features  wire.Features
-	maxFrame  uint64 // 0 is unknown
+	readOnly  bool
+	instance  uint64
+	maxFrame  uint64   // 0 is unknown
+	session   *session // of which the hello spoke
+	window    uint64   // of numbers of writes under way
+	refuses   bool     // the writes of the session
 	lastID    uint32
 	lastIter  uint32
 	sent      callList // encoded and not answered
 	table     callTable
-	bound     callList // calls for a snapshot of this connection, not encoded
+	bound     callList // calls for a snapshot that is read here, not encoded
 	iterators map[uint32]*Iterator
 	dirty     []*Iterator // have something to send
 	closes    []uint32    // iterators to close
@@ -123,7 +130,14 @@ func (k *conn) startLocked() {
 	c := k.c
 	c.conn = k
 	c.conns[k] = struct{}{}
-	k.out = wire.AppendHello(k.out, &wire.Hello{Version: wire.ProtocolVersion, Dialect: c.o.Dialect})
+	k.session, k.window = c.session, firstWindow
+	k.out = wire.AppendHello(k.out, &wire.Hello{
+		Version:  wire.ProtocolVersion,
+		Dialect:  c.o.Dialect,
+		Client:   c.session.id,
+		Session:  c.o.ExactlyOnce != ExactlyOnceOff,
+		Answered: c.session.answered,
+	})
 	k.fillLocked()
 	k.wakeLocked()
 	if c.o.KeepAliveInterval > 0 {
@@ -184,16 +198,23 @@ func (k *conn) windUp(err error) {
 		c.failQueueLocked(k.cause)
 	}
 	delete(c.conns, k)
+	for cl := k.bound.tail; cl != nil; cl = k.bound.tail {
+		if err := c.fate(cl, k.cause); err != nil {
+			c.failLocked(cl, err)
+		} else {
+			k.bound.remove(cl)
+			c.queue.pushFront(cl)
+		}
+	}
 	for cl := k.sent.tail; cl != nil; cl = k.sent.tail {
-		cl.left = cl.departed()
+		if !k.refuses {
+			cl.left = cl.departed()
+		}
 		if err := c.fate(cl, k.cause); err != nil {
 			c.failLocked(cl, err)
 		} else {
 			k.unsendLocked(cl, &c.queue)
 		}
-	}
-	for cl := k.bound.head; cl != nil; cl = k.bound.head {
-		c.failLocked(cl, c.fate(cl, k.cause))
 	}
 	for _, it := range k.iterators {
 		it.lostLocked(k.cause)
@@ -212,7 +233,7 @@ func (k *conn) windUp(err error) {
 func (k *conn) unsendLocked(cl *call, queue *callList) {
 	k.table.remove(cl)
 	k.sent.remove(cl)
-	cl.conn, cl.probe = nil, false
+	cl.conn = nil
 	queue.pushFront(cl)
 }
 
@@ -236,14 +257,22 @@ func (k *conn) retireLocked(cause error) {
 		k.blankLocked(cl)
 		k.unsendLocked(cl, &k.c.queue)
 	}
-	close(k.retired)
 	k.retireIfIdleLocked()
 }
 
-// retireIfIdleLocked closes a connection that has a successor once nothing
-// waits on it.
+// retireIfIdleLocked lets a connection that retires have a successor, and closes
+// it once nothing waits on it. Where there are sessions, or may be, the
+// successor has to wait for the answers, for a server that is shown the session
+// on a second connection cuts the first.
 func (k *conn) retireIfIdleLocked() {
-	if k.retiring && !k.dead && k.sent.n == 0 && k.bound.n == 0 && len(k.iterators) == 0 && k.snapshots == 0 {
+	if !k.retiring || k.dead {
+		return
+	}
+	if !k.released && (k.sent.n == 0 || k.known && !k.offers(wire.FeatureSessions)) {
+		k.released = true
+		close(k.retired)
+	}
+	if k.sent.n == 0 && k.bound.n == 0 && len(k.iterators) == 0 && k.snapshots == 0 {
 		k.c.wg.Go(func() { k.shut(errRetired) })
 	}
 }
@@ -261,17 +290,10 @@ func (k *conn) idLocked() uint32 {
 	return k.lastID
 }
 
-// encodeLocked puts a call into the output. Its error refuses the call. When
-// the ids are used up it does nothing and leaves the call without connection.
-//
-// A call that depends on what the server can do is not sent before that is
-// known. Then an empty get-many takes its place, which every server answers, and
-// one of this project only after its welcome.
+// encodeLocked puts a call that the connection admits into the output. Its error
+// refuses the call. When the ids are used up it does nothing and leaves the call
+// without connection.
 func (k *conn) encodeLocked(cl *call) error {
-	needs := cl.needs()
-	if k.known && needs&^k.features != 0 {
-		return &mld.Error{Code: mld.CodeUnsupported, Where: k.where, Msg: "the server does not offer it"}
-	}
 	id := k.idLocked()
 	if id == 0 {
 		if cl.snap != nil {
@@ -280,15 +302,16 @@ func (k *conn) encodeLocked(cl *call) error {
 		k.retireLocked(errNoIDs)
 		return nil
 	}
+	if cl.tag == wire.TagSnapshotOpen {
+		cl.number = k.c.snapshotNumberLocked()
+	}
 	start := len(k.out)
-	cl.probe = !k.known && (needs != 0 || cl.size > certainBytes)
-	if cl.probe {
-		k.out = wire.AppendGetMany(k.out, id, nil, 0)
-	} else {
-		k.out = cl.append(k.out, id)
-		if err := k.checkSizeLocked(start); err != nil {
-			return err
-		}
+	k.out = cl.append(k.out, id)
+	if cl.isWrite() && k.numbersLocked() {
+		k.out = k.session.number(k.out, start, cl)
+	}
+	if err := k.checkSizeLocked(start); err != nil {
+		return err
 	}
 	cl.conn, cl.id = k, id
 	cl.start, cl.end = k.taken+uint64(start), k.taken+uint64(len(k.out))
@@ -336,7 +359,7 @@ func (k *conn) fillLocked() {
 		it.encodeLocked(k)
 	}
 	k.fillFromLocked(&k.bound)
-	for c.conn == k && len(c.opening) > 0 && k.roomLocked() {
+	for c.conn == k && len(c.opening) > 0 && k.roomLocked() && c.opening[0].admittedLocked(k) {
 		it := c.opening[0]
 		c.opening = slices.Delete(c.opening, 0, 1)
 		it.encodeLocked(k)
@@ -348,13 +371,19 @@ func (k *conn) fillLocked() {
 
 func (k *conn) fillFromLocked(queue *callList) {
 	for cl := queue.head; cl != nil && k.roomLocked(); cl = queue.head {
-		queue.remove(cl)
-		err := k.encodeLocked(cl)
+		admitted, err := k.admitsLocked(cl)
+		if err == nil && !admitted {
+			return
+		}
+		if err == nil {
+			queue.remove(cl)
+			if err = k.encodeLocked(cl); err != nil || cl.conn == nil {
+				queue.pushFront(cl)
+			}
+		}
 		if err != nil {
-			queue.pushFront(cl)
-			k.c.failLocked(cl, err)
+			k.c.failLocked(cl, cl.refused(err))
 		} else if cl.conn == nil {
-			queue.pushFront(cl)
 			return
 		}
 	}

@@ -78,10 +78,19 @@ func FuzzServer(f *testing.F) {
 			}
 			<-ctx.Done()
 			synctest.Wait()
+			c.mu.Lock()
+			for _, list := range c.listsLocked() {
+				for cl := list.head; cl != nil; cl = cl.next {
+					if !cl.detached {
+						t.Errorf("the call %d is left behind", cl.tag)
+					}
+				}
+			}
+			c.mu.Unlock()
+			c.Close()
 			if !c.IsFlushed() {
 				t.Error("calls are left behind")
 			}
-			c.Close()
 		})
 	})
 }

@@ -29,7 +29,8 @@ const (
 // position survive the others is the last key that was returned: entries that
 // were received are returned first, and only when there are no more is the
 // iterator opened anew, on the next connection, for what is after that key and
-// within what is left of the limit. For that, keys are always asked for, also
+// within what is left of the limit, in the state that the server keeps under the
+// number of its lease. For that, keys are always asked for, also
 // when only values are returned. The new bound replaces the one that the range
 // had on that side, for some hosts obey the wrong one of two; their other ways
 // to go on, bookmarks, lose keys in reverse.
@@ -70,7 +71,9 @@ type Iterator struct {
 	closed     bool
 
 	// Under the client's mutex.
-	conn      *conn // where it is open
+	conn      *conn  // where it is open
+	lease     uint64 // 0 before it is first to be opened
+	resumed   bool   // it is opened anew, and nothing has come since
 	id, seq   uint32
 	open      wire.IteratorOpen // how it is, or is to be, opened
 	opened    int               // returned, when it was opened
@@ -309,7 +312,7 @@ func (it *Iterator) destinationLocked() *conn {
 	switch {
 	case it.conn != nil:
 		return it.conn
-	case it.snap != nil:
+	case it.snap != nil && !it.snap.conn.dead:
 		return it.snap.conn
 	}
 	return it.c.conn
@@ -340,16 +343,20 @@ func (it *Iterator) openLocked() error {
 	case it.sought:
 		r.GT, r.GTE = nil, it.target
 	}
+	resume := it.lease != 0
 	if it.snap != nil {
 		if err := it.snap.usableLocked(); err != nil {
 			return err
 		}
-	} else if it.begun {
-		if it.strict {
-			return &mld.Error{Code: mld.CodeSnapshotLost, Op: "iterate", Msg: "the iterator would have to go on in a later state, and is strict"}
+	} else if !resume {
+		if it.begun && it.strict {
+			return errStrict
 		}
-		it.renewed = true
+		it.renewed = it.renewed || it.begun
+		it.c.lastLease++
+		it.lease = it.c.lastLease
 	}
+	it.resumed = resume && it.begun
 	// A multileveldown host over LevelDB reads limits as 32 bits. One that it
 	// cannot is kept at this end alone.
 	limit := -1
@@ -364,15 +371,41 @@ func (it *Iterator) openLocked() error {
 		Credit:    credit,
 		Snapshot:  it.snap.wireNumber(),
 		PageBytes: pageBytes,
+		Lease:     it.lease,
+		Resume:    resume,
+		Strict:    it.strict && it.begun,
 	}
 	it.opened, it.narrowed, it.taken = it.returned, narrowed, 0
 	it.opens = true
-	if it.snap != nil {
+	if it.snap != nil && !it.snap.conn.dead {
 		it.queueLocked(it.snap.conn)
 		return nil
 	}
 	it.queued = true
 	it.c.opening = append(it.c.opening, it)
+	return nil
+}
+
+var errStrict = &mld.Error{Code: mld.CodeSnapshotLost, Op: "iterate", Msg: "the iterator would have to go on in a later state, and is strict"}
+
+// admittedLocked reports whether a connection opens the iterator now. What
+// depends on what the server is waits until that is known.
+func (it *Iterator) admittedLocked(k *conn) bool {
+	if !k.known && (it.snap != nil || it.open.Strict) {
+		k.askLocked()
+		return false
+	}
+	return true
+}
+
+// refusedLocked returns why a connection cannot open the iterator, or nil.
+func (it *Iterator) refusedLocked(k *conn) error {
+	if it.snap != nil {
+		return it.snap.moveLocked(k)
+	}
+	if it.open.Strict && !k.offers(wire.FeatureLeases) {
+		return errStrict
+	}
 	return nil
 }
 
@@ -390,6 +423,12 @@ func (it *Iterator) encodeLocked(k *conn) {
 	c := it.c
 	it.queued = false
 	if it.opens {
+		if err := it.refusedLocked(k); err != nil {
+			it.forgetLocked()
+			it.failure = err
+			it.wakeLocked()
+			return
+		}
 		if k.lastIter == maxID {
 			k.retireLocked(errNoIDs)
 			it.lostLocked(errNoIDs)
@@ -490,6 +529,7 @@ func (it *Iterator) seekLocked() {
 	}
 	if it.c.o.Dialect == wire.Multileveldown || it.narrowed {
 		it.closeRemoteLocked()
+		it.lease = 0
 		return
 	}
 	it.seq++
@@ -517,8 +557,8 @@ func (it *Iterator) Value() []byte {
 // Err returns what ended the walk early.
 func (it *Iterator) Err() error { return it.err }
 
-// Renewed reports whether the iterator had to be opened anew since NewIterator
-// returned it, so that entries from then on are of a later state of the store.
+// Renewed reports whether the iterator had to be opened in a later state of the
+// store than the one of NewIterator, of which entries are from then on.
 func (it *Iterator) Renewed() bool {
 	it.c.mu.Lock()
 	defer it.c.mu.Unlock()

@@ -72,8 +72,7 @@ func (c *Client) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 	return c.write(ctx, cl, o)
 }
 
-// Clear removes the entries of a range. If its connection is lost it is done
-// again, in whole: with a limit it may so remove more.
+// Clear removes the entries of a range.
 func (c *Client) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
 	cl := c.calls.get(wire.TagClear, nil)
 	cl.rng = wireRange(r)
@@ -123,8 +122,8 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		select {
 		case <-cl.done:
 		case <-ended:
-			if c.abandon(cl, ctx.Err()) {
-				return cl.err
+			if err := c.abandon(cl, ctx.Err()); err != nil {
+				return err
 			}
 			<-cl.done
 		}
@@ -148,8 +147,10 @@ func (c *Client) issueLocked(cl *call) error {
 		if err := cl.snap.usableLocked(); err != nil {
 			return err
 		}
-		k = cl.snap.conn
-		queue = &k.bound
+		if !cl.snap.conn.dead {
+			k = cl.snap.conn
+			queue = &k.bound
+		}
 	}
 	if err := c.admitLocked(cl.size); err != nil {
 		return err
@@ -158,42 +159,55 @@ func (c *Client) issueLocked(cl *call) error {
 		queue.push(cl)
 		return nil
 	}
-	if err := k.encodeLocked(cl); err != nil {
+	admitted, err := k.admitsLocked(cl)
+	if admitted && err == nil {
+		err = k.encodeLocked(cl)
+	}
+	if err != nil {
+		c.session.drop(cl)
 		c.dismissLocked(cl.size)
 		return err
 	}
-	if cl.conn == nil { // the connection has no ids left
+	if cl.conn == nil { // it is not admitted yet, or the connection has no ids left
 		queue.push(cl)
 	}
 	return nil
 }
 
 // abandon takes a call that is still pending back, on behalf of a caller whose
-// context has ended. What has not been written yet is blanked, and so never
-// sent: each byte of 0 is an empty frame, which every peer passes over.
-func (c *Client) abandon(cl *call, cause error) bool {
+// context has ended, and returns the caller's error. What has not been written
+// yet is blanked, and so never sent: each byte of 0 is an empty frame, which
+// every peer passes over. A numbered write that may have left is not taken back
+// but goes on by itself until it is settled. Abandon returns nil if the call is
+// not pending any more.
+func (c *Client) abandon(cl *call, cause error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cl.list == nil {
-		return false
+		return nil
+	}
+	cl.left = cl.departed()
+	err := c.endedLocked(cl, cause)
+	if cl.left && cl.n != 0 {
+		cl.detach()
+		c.detachedBytes += cl.size
+		return err
 	}
 	k := cl.conn
 	if k != nil && cl.start >= k.taken {
 		k.blankLocked(cl)
-	} else if k != nil {
-		cl.left = cl.departed()
-		if cl.tag == wire.TagSnapshotOpen && !cl.probe {
-			// The server has it, or will.
-			k.out = wire.AppendSnapshotClose(k.out, k.idLocked(), cl.id)
+	} else if k != nil && cl.tag == wire.TagSnapshotOpen {
+		// The server has it, or will.
+		if id := k.idLocked(); id != 0 {
+			k.out = wire.AppendSnapshotClose(k.out, id, cl.number)
 			k.wakeLocked()
 		}
 	}
 	c.removeLocked(cl)
-	cl.err = c.endedLocked(cl, cause)
 	if k != nil {
 		k.retireIfIdleLocked()
 	}
-	return true
+	return err
 }
 
 // removeLocked takes a pending call out of all lists.
@@ -202,6 +216,10 @@ func (c *Client) removeLocked(cl *call) {
 		cl.conn.table.remove(cl)
 	}
 	cl.list.remove(cl)
+	c.session.drop(cl)
+	if cl.detached {
+		c.detachedBytes -= cl.size
+	}
 	c.dismissLocked(cl.size)
 }
 
@@ -231,6 +249,14 @@ func (cl *call) unanswered(cause error, msg string) error {
 		code = mld.CodeOutcomeUnknown
 	}
 	return cl.describe(&mld.Error{Code: code, Msg: msg, Err: cause})
+}
+
+// refused returns the error of a call that a connection does not take.
+func (cl *call) refused(err error) error {
+	if cl.left && cl.isWrite() {
+		return cl.unanswered(err, "it was sent before, and cannot be sent again")
+	}
+	return err
 }
 
 // describe returns err with what was tried and on which key, if err is an

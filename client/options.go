@@ -15,6 +15,10 @@ type Options struct {
 	// default, or [wire.Multileveldown].
 	Dialect wire.Dialect
 
+	// ExactlyOnce is whether a write that has to be sent again is done once. The
+	// default is [ExactlyOnceAuto]: where the server offers it.
+	ExactlyOnce ExactlyOnce
+
 	// NoRetry makes calls fail with [mld.ErrConnectionLost] when their
 	// connection is lost, or cannot be made, instead of sending them (again) on
 	// the next one. A write's error is also [mld.ErrNotSent] or
@@ -104,6 +108,8 @@ func (o *Options) Validate() error {
 	switch {
 	case d.Dialect != wire.ManyLevel && d.Dialect != wire.Multileveldown:
 		return refuse("Dialect is %v: a client speaks many-level or multileveldown", d.Dialect)
+	case d.ExactlyOnce > ExactlyOnceOff:
+		return refuse("ExactlyOnce is %d", d.ExactlyOnce)
 	case d.BackoffMin < 0 || d.BackoffMax < d.BackoffMin:
 		return refuse("BackoffMin is %v and BackoffMax %v", d.BackoffMin, d.BackoffMax)
 	case d.DialTimeout < 0:

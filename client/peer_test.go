@@ -18,6 +18,7 @@ type peer struct {
 	conn   *memnet.Conn
 	frames *wire.FrameReader
 	d      wire.Dialect
+	hello  wire.Request
 }
 
 // A script makes the server's ends of a client's connections: each dial waits
@@ -47,7 +48,8 @@ func (s *script) dial(context.Context) (io.ReadWriteCloser, error) {
 func (s *script) accept() *peer {
 	s.t.Helper()
 	p := <-s.dialled
-	if r := p.next(); r.Tag != wire.TagHello || r.Version != wire.ProtocolVersion || r.Dialect != wire.ManyLevel {
+	r := p.next()
+	if p.hello = *r; r.Tag != wire.TagHello || r.Version != wire.ProtocolVersion || r.Dialect != wire.ManyLevel {
 		s.t.Fatalf("a connection begins with %+v", r)
 	}
 	return p
@@ -87,6 +89,16 @@ func (p *peer) send(messages []byte) {
 func (p *peer) welcome(f wire.Features, maxFrame uint64) {
 	p.t.Helper()
 	p.send(wire.AppendWelcome(nil, &wire.Welcome{Version: 1, Features: f, MaxFrame: maxFrame}))
+}
+
+// welcomeTo welcomes a client to a store with sessions and leases, in a process
+// with a number.
+func (p *peer) welcomeTo(store byte, instance uint64, window uint32) {
+	p.t.Helper()
+	p.send(wire.AppendWelcome(nil, &wire.Welcome{
+		Version: 1, Features: wire.FeatureSessions | wire.FeatureLeases | wire.FeatureSnapshots,
+		Store: wire.ClientID{store}, Generation: 1, Instance: instance, Window: window, Lease: 1000,
+	}))
 }
 
 func (p *peer) ok(r *wire.Request) { p.t.Helper(); p.send(wire.AppendOK(nil, r.ID)) }

@@ -175,15 +175,23 @@ func (k *conn) handle() error {
 			if e := k.entriesLocked(ev); e != nil {
 				err = e
 			}
+		case wire.TagRenewed:
+			if it := k.iterators[ev.id]; it != nil && it.begun {
+				it.renewed = true
+			}
 		case wire.TagWelcome:
-			k.known, k.features, k.maxFrame = true, ev.welcome.Features, ev.welcome.MaxFrame
+			k.welcomeLocked(&ev.welcome)
 		case wire.TagDrain:
+			k.knownLocked(wire.ClientID{})
 			k.retireLocked(errDraining)
 		case wire.TagGoodbye:
 			if ev.err != nil {
 				k.cause = ev.err
 			}
 		}
+	}
+	if c.conn == k && c.queue.n > 0 {
+		k.wakeLocked() // an answer may be what the queue waits for
 	}
 	k.retireIfIdleLocked()
 	c.mu.Unlock()
@@ -201,16 +209,22 @@ func (k *conn) handle() error {
 // waits.
 func (k *conn) answerLocked(ev *event) {
 	c := k.c
-	k.known = true // a server of this project would have sent its welcome before
+	k.knownLocked(wire.ClientID{}) // a server of this project would have sent its welcome before
 	cl := k.table.find(ev.id)
 	if cl == nil {
 		return
 	}
 	k.useful.Store(true)
 	k.read = max(k.read, cl.end)
-	if cl.probe {
-		k.reissueLocked(cl)
-		return
+	if cl.n != 0 && errors.Is(ev.err, mld.ErrSessionLost) {
+		k.loseSessionLocked(ev.err)
+		return // it is settled, or waits for the end of the connection
+	}
+	if k.refuses && cl.isWrite() {
+		return // it waits for that, too
+	}
+	if cl.n != 0 && ev.err == nil {
+		c.session.answered = true
 	}
 	c.removeLocked(cl)
 	ev.answered = cl
@@ -233,20 +247,6 @@ func (k *conn) answerLocked(ev *event) {
 	}
 }
 
-// reissueLocked issues a call anew whose place was taken by a question that has
-// been answered.
-func (k *conn) reissueLocked(cl *call) {
-	if cl.snap != nil {
-		k.unsendLocked(cl, &k.bound)
-		k.wakeLocked()
-		return
-	}
-	k.unsendLocked(cl, &k.c.queue)
-	if next := k.c.conn; next != nil {
-		next.wakeLocked()
-	}
-}
-
 // entriesLocked gives entries, the end or an error to their iterator.
 func (k *conn) entriesLocked(ev *event) error {
 	it := k.iterators[ev.id]
@@ -257,6 +257,11 @@ func (k *conn) entriesLocked(ev *event) error {
 		return nil
 	}
 	k.useful.Store(true)
+	if it.resumed {
+		// A server that has leases would have said so.
+		it.resumed = false
+		it.renewed = it.renewed || !k.offers(wire.FeatureLeases)
+	}
 	if ev.page != nil {
 		if len(it.pages) >= maxPages {
 			ev.page.release()

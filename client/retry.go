@@ -18,21 +18,26 @@ import (
 //
 //	call                         sent before   with retry     without
 //	read of the present state    yes or no     again          lost
-//	read of a snapshot           yes or no     snapshot lost  snapshot lost
+//	read of a leased snapshot    yes or no     again          lost
+//	read of another snapshot     yes or no     snapshot lost  snapshot lost
 //	taking of a snapshot         yes or no     again          lost
 //	statistics                   yes or no     again          lost
 //	put, delete, batch, clear    no            again          lost, not sent
-//	put, delete, batch, clear    yes           again: at      lost, outcome
-//	                                           least once     unknown
+//	put, delete, batch, clear    yes           again          lost, outcome
+//	                                                          unknown
+//
+// A write that is sent again to a server that has sessions is recognised by its
+// number and done once; one that goes to another server again is done at least
+// once. A session that is lost is no matter of one call, see
+// conn.loseSessionLocked.
 func (c *Client) fate(cl *call, cause error) error {
 	switch {
-	case cl.snap != nil:
+	case cl.snap != nil && !cl.snap.leased():
 		// The server has let go of the snapshot. A later state is not what the
 		// caller asked for.
 		return errSnapshotLost(cause)
 	case !c.o.NoRetry:
-		// Reading twice does no harm. The server recognises nothing, so what a
-		// write that was sent would need in order to be done once is not there.
+		// Reading twice does no harm, and a numbered write is recognised.
 		return nil
 	case cl.isWrite():
 		return cl.unanswered(lostError(cause), "")

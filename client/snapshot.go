@@ -7,14 +7,20 @@ import (
 	"github.com/multileveldown/mld/wire"
 )
 
-// Snapshot is a state of the server's store. It lives on the connection that it
-// was taken on: when that is lost, its reads return [mld.ErrSnapshotLost]. Its
-// methods may be called together.
+// Snapshot is a state of the server's store. The server leases it: it outlives
+// the connection that it was taken on for a while, but not the server's process.
+// When it is gone, its reads return [mld.ErrSnapshotLost]. With a server that
+// does not lease snapshots, it is gone with the connection. Its methods may be
+// called together.
 type Snapshot struct {
 	c      *Client
-	conn   *conn
 	number uint32
-	closed bool // under the client's mutex
+
+	// Under the client's mutex.
+	conn     *conn    // where it is read
+	session  *session // of the connection that it was taken on,
+	instance uint64   // and the process of the server; 0 without a lease
+	closed   bool
 }
 
 var _ mld.Snapshot = (*Snapshot)(nil)
@@ -24,13 +30,29 @@ var _ mld.Snapshot = (*Snapshot)(nil)
 // npm packages do not.
 func (c *Client) NewSnapshot(ctx context.Context) (mld.Snapshot, error) {
 	cl := c.calls.get(wire.TagSnapshotOpen, nil)
-	err := c.do(ctx, cl)
-	s := &Snapshot{c: c, conn: cl.conn, number: cl.id}
-	c.calls.put(cl)
-	if err != nil {
+	if err := c.do(ctx, cl); err != nil {
+		c.calls.put(cl)
 		return nil, err
 	}
+	k := cl.conn
+	s := &Snapshot{c: c, number: cl.number, conn: k, session: k.session}
+	c.calls.put(cl)
+	c.mu.Lock()
+	if k.offers(wire.FeatureLeases) {
+		s.instance = k.instance
+	}
+	c.mu.Unlock()
 	return s, nil
+}
+
+// snapshotNumberLocked returns a number for a snapshot, which is not used again
+// before all others have been, and is not 0.
+func (c *Client) snapshotNumberLocked() uint32 {
+	c.lastSnapshot++
+	if c.lastSnapshot == 0 {
+		c.lastSnapshot = 1
+	}
+	return c.lastSnapshot
 }
 
 // Get returns the value of key, or [mld.ErrNotFound].
@@ -46,17 +68,23 @@ func (s *Snapshot) NewIterator(ctx context.Context, o *mld.IterOptions) (mld.Ite
 	return s.c.newIterator(ctx, o, s)
 }
 
-// Close releases the snapshot. It does not wait for the server.
+// Close releases the snapshot. It does not wait for the server, and where there
+// is no connection it leaves the snapshot to the end of its lease.
 func (s *Snapshot) Close() error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	k := s.conn
-	if s.closed || k.dead {
-		s.closed = true
+	if s.closed {
 		return nil
 	}
 	s.closed = true
-	k.snapshots--
+	k := s.conn
+	if next := s.c.conn; k.dead && next != nil && s.readableLocked(next) {
+		k = next
+	} else if k.dead {
+		return nil
+	} else {
+		k.snapshots--
+	}
 	if id := k.idLocked(); id != 0 {
 		k.out = wire.AppendSnapshotClose(k.out, id, s.number)
 		k.wakeLocked()
@@ -70,8 +98,34 @@ func (s *Snapshot) usableLocked() error {
 	switch {
 	case s.closed || s.c.closed.Load():
 		return mld.ErrClosed
-	case s.conn.dead:
+	case s.conn.dead && !s.leased():
 		return errSnapshotLost(s.conn.cause)
+	}
+	return nil
+}
+
+// leased reports whether the snapshot may outlive its connection.
+func (s *Snapshot) leased() bool { return s.instance != 0 }
+
+// readableLocked reports whether a connection's server has the snapshot, as far
+// as is known here.
+func (s *Snapshot) readableLocked(k *conn) bool {
+	return s.leased() && k.session == s.session && k.offers(wire.FeatureLeases) && k.instance == s.instance
+}
+
+// moveLocked has the snapshot be read on a connection whose server is known. It
+// returns [mld.ErrSnapshotLost] if that is another one.
+func (s *Snapshot) moveLocked(k *conn) error {
+	if s.conn == k {
+		return nil
+	}
+	if !s.readableLocked(k) {
+		s.instance = 0 // it is lost for good
+		return errSnapshotLost(s.conn.cause)
+	}
+	if !s.closed {
+		s.conn = k
+		k.snapshots++
 	}
 	return nil
 }

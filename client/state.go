@@ -100,7 +100,8 @@ func (c *Client) setState(s State, err error) {
 	}
 }
 
-// IsFlushed reports whether no call waits for an answer.
+// IsFlushed reports whether no call waits for an answer, nor a write whose
+// context has ended.
 func (c *Client) IsFlushed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,6 +131,9 @@ func (c *Client) WaitFlushed(ctx context.Context) error {
 
 // admitLocked counts one more call that waits, or refuses it.
 func (c *Client) admitLocked(size int) error {
+	if c.detachedBytes > 0 && c.detachedBytes+size > c.o.MaxPendingBytes {
+		return &mld.Error{Code: mld.CodeLimitExceeded, Msg: fmt.Sprintf("writes of %d bytes whose callers have left wait for their answers (MaxPendingBytes is %d)", c.detachedBytes, c.o.MaxPendingBytes)}
+	}
 	if c.conn == nil {
 		switch {
 		case c.pending >= c.o.MaxPending:

@@ -106,6 +106,7 @@ func (c *Client) start() { c.wg.Go(c.run) }
 // the connection is closed.
 func (c *Client) Close() error {
 	var end *call
+	var lost <-chan struct{} // its connection
 	c.mu.Lock()
 	if !c.closed.Swap(true) {
 		for _, list := range c.listsLocked() {
@@ -124,24 +125,26 @@ func (c *Client) Close() error {
 		for _, it := range c.iteratorsLocked() {
 			it.wakeLocked()
 		}
-		end = c.endSessionLocked()
+		if end = c.endSessionLocked(); end != nil {
+			lost = end.conn.lost
+		}
 	}
 	c.mu.Unlock()
 	if end != nil {
-		c.awaitEnd(end)
+		c.awaitEnd(end, lost)
 	}
 	c.cancel()
 	c.wg.Wait()
 	return nil
 }
 
-// awaitEnd waits for the answer to the last call.
-func (c *Client) awaitEnd(end *call) {
+// awaitEnd waits for the answer to the last call, or the loss of its connection.
+func (c *Client) awaitEnd(end *call, lost <-chan struct{}) {
 	timer := time.NewTimer(endWait)
 	defer timer.Stop()
 	select {
 	case <-end.done:
-	case <-end.conn.lost:
+	case <-lost:
 	case <-timer.C:
 	case <-c.ctx.Done():
 	}

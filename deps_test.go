@@ -48,7 +48,7 @@ var policy = map[string][]string{
 
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},
-	"server": {".", "session", "wire"},
+	"server": {".", "session", "store/reserved", "wire"},
 
 	// Floor 4: programs, and the tests that need several ends.
 	"bench/...":        {"./...", "github.com/cockroachdb/pebble/v2/...", "github.com/syndtr/goleveldb/leveldb/...", "golang.org/x/sync/errgroup", "golang.org/x/term"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -58,7 +60,14 @@ type conn struct {
 	writes       gathered
 	writeOptions mld.WriteOptions
 	iterators    map[uint32]*iterator
-	snapshots    map[uint32]mld.Snapshot
+	snapshots    map[uint32]*snapshot
+
+	tenant    *tenant          // of the client that said who it is
+	session   *session.Session // in which it numbers its writes; nil if it does not
+	noSession error            // why a numbered write has no session
+	leaving   bool             // the client has said that it will not come back
+	alone     bool             // srv.writes is held for writing
+	checksum  checksum
 
 	phase atomic.Int32 // written by serve's goroutine, read by any
 	busy  bool         // the pulse found it not idle; guarded by srv.mu
@@ -81,6 +90,8 @@ func newConn(ctx context.Context, s *Server, stream io.ReadWriteCloser, id uint6
 		info:    ConnInfo{ID: id, RemoteAddr: remoteAddr(stream)},
 		dialect: s.opts.Dialect,
 		certain: s.opts.Dialect != wire.Auto,
+
+		noSession: errNoSession,
 	}
 	c.timed, _ = stream.(deadliner)
 	c.ctx, c.cancel = context.WithCancel(ctx)
@@ -231,7 +242,9 @@ func (c *conn) handle(body []byte) error {
 		if !hasID {
 			return err
 		}
-		c.answerError(err)
+		if err := c.refuseMalformed(err); err != nil {
+			return err
+		}
 		return c.flushFull()
 	}
 	c.srv.counters.calls[min(c.req.Tag, otherCalls)].Add(1)
@@ -257,6 +270,8 @@ func (c *conn) handle(body []byte) error {
 		err = c.snapshot()
 	case wire.TagStats:
 		err = c.stats()
+	case wire.TagSessionEnd:
+		err = c.endSession()
 	default:
 		err = c.fail(&mld.Error{Code: mld.CodeUnsupported, Msg: "this server knows no " + wire.TagName(c.req.Tag)})
 	}
@@ -272,12 +287,18 @@ func (c *conn) hello() error {
 		return &mld.Error{Code: mld.CodeProtocol, Msg: "a second hello on one connection"}
 	}
 	c.dialect, c.certain = c.req.Dialect, true
-	c.out = wire.AppendWelcome(c.out, &wire.Welcome{
+	welcome := wire.Welcome{
 		Version:  wire.ProtocolVersion,
 		Features: wire.FeatureSnapshots | wire.FeaturePages | wire.FeatureDurability | wire.FeatureStats,
 		MaxFrame: uint64(c.srv.opts.Limits.Frame),
 		ReadOnly: c.srv.opts.ReadOnly,
-	})
+	}
+	if c.req.Client != (wire.ClientID{}) {
+		if err := c.recognisePeer(&welcome); err != nil {
+			return err
+		}
+	}
+	c.out = wire.AppendWelcome(c.out, &welcome)
 	// Other goroutines write to extended clients, and nothing before this.
 	if err := c.flush(); err != nil {
 		return err
@@ -286,6 +307,32 @@ func (c *conn) hello() error {
 	if c.srv.isDraining() {
 		c.out = wire.AppendDrain(c.out)
 	}
+	return nil
+}
+
+// recognisePeer makes this the connection of the client that said hello, and
+// offers it what outlives a connection.
+func (c *conn) recognisePeer(welcome *wire.Welcome) error {
+	if err := c.srv.attach(c, c.req.Client); err != nil {
+		return err
+	}
+	if c.srv.opts.SnapshotLease > 0 {
+		welcome.Features |= wire.FeatureLeases
+		welcome.Instance = c.srv.instance
+	}
+	sessions := c.srv.opts.Sessions
+	if sessions == nil || c.srv.opts.ReadOnly || !c.req.Session {
+		return nil
+	}
+	var err error
+	if c.session, err = sessions.Session(session.ID(c.req.Client), c.req.Answered); err != nil {
+		c.noSession = err
+	}
+	welcome.Features |= wire.FeatureSessions
+	welcome.Store = wire.ClientID(sessions.StoreID())
+	welcome.Generation = sessions.Generation()
+	welcome.Window = uint32(min(sessions.Window(), math.MaxUint32))
+	welcome.Lease = uint64(sessions.Lease().Milliseconds())
 	return nil
 }
 
@@ -387,6 +434,7 @@ func (c *conn) cut(why error) bool {
 // release gives back what the connection holds.
 func (c *conn) release() {
 	c.cut(nil)
+	c.srv.detach(c)
 	for _, it := range c.iterators {
 		it.close()
 	}

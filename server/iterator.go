@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/wire"
@@ -29,6 +30,8 @@ type iterator struct {
 
 	// skip is a key that is passed over if it comes first; nil is none.
 	skip []byte
+
+	leasing
 }
 
 func (it *iterator) close() {
@@ -103,13 +106,16 @@ func (c *conn) openIterator() error {
 		c.iterators = make(map[uint32]*iterator)
 	}
 	c.iterators[it.id] = it
-	if !it.limited || it.limit > 0 {
-		it.it, it.err = c.newIterator()
+	switch {
+	case req.Lease > 0 && c.tenant != nil:
+		c.openLeased(it)
+	case !it.limited || it.limit > 0:
+		it.it, it.err = c.newIterator(c.ctx, c.req.Range)
 	}
 	switch {
 	case it.it == nil:
 	case req.Seek != nil:
-		it.it.Seek(req.Seek)
+		it.goTo(req.Seek)
 	case req.Bookmark != nil && !isBefore(req.Bookmark, &req.Range):
 		it.it.Seek(req.Bookmark)
 		it.skip = append([]byte{}, req.Bookmark...)
@@ -117,15 +123,14 @@ func (c *conn) openIterator() error {
 	return c.pump(it)
 }
 
-// newIterator opens what c.req asks for, without its limit.
-func (c *conn) newIterator() (mld.Iterator, error) {
+// newIterator opens what c.req asks for, without its limit, over a range.
+func (c *conn) newIterator(ctx context.Context, rg mld.Range) (mld.Iterator, error) {
 	r, err := c.reader()
 	if err != nil {
 		return nil, err
 	}
-	o := mld.IterOptions{Range: c.req.Range, KeysOnly: c.req.KeysOnly}
-	o.Limit = 0
-	return r.NewIterator(c.ctx, &o)
+	rg.Limit = 0
+	return r.NewIterator(ctx, &mld.IterOptions{Range: rg, KeysOnly: c.req.KeysOnly})
 }
 
 // isBefore reports whether key is before a range, in its direction.
@@ -142,15 +147,16 @@ func (it *iterator) seek(seq uint32, target []byte) {
 	it.counted = it.consumed
 	it.flow.Restart()
 	if it.it != nil {
-		it.it.Seek(target)
+		it.goTo(target)
 	}
 }
 
 // next moves to the next entry within the limit.
 func (it *iterator) next() bool {
-	if it.it == nil || it.limited && it.counted >= it.limit || !it.it.Next() {
+	if it.it == nil || it.limited && it.counted >= it.limit || it.barred || !it.it.Next() {
 		return false
 	}
+	it.took(it.it)
 	if it.skip != nil {
 		passed := bytes.Equal(it.it.Key(), it.skip)
 		it.skip = nil
@@ -241,8 +247,8 @@ func (c *conn) endIterator(it *iterator) error {
 	default:
 		c.out = wire.AppendIteratorError(c.out, c.dialect, it.id, it.seq, err)
 	}
-	if c.dialect == wire.Multileveldown {
-		it.close() // no seek can revive it, so its snapshot can go
+	if c.dialect == wire.Multileveldown && it.lease == 0 {
+		it.close() // no seek and no resumption can revive it, so its snapshot can go
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -27,6 +28,23 @@ type Options struct {
 	// BeforeWrite, where it is set, is called before each put, delete, batch and
 	// clear, and may change or refuse it; see [Write].
 	BeforeWrite func(w *Write) error
+
+	// Sessions remembers, where it is set, what numbered writes came to, so that
+	// those that a client sends again are not done again. It must be of the
+	// store that is served, and be closed after the server. By default clients
+	// are told that there are no sessions, and a write that is sent again is
+	// done again.
+	Sessions *session.Registry
+
+	// SnapshotLease is for how long, after a connection has ended, the iterators
+	// and snapshots that a client of this project had open are kept for its
+	// next one. The default is 1 minute; negative keeps none.
+	SnapshotLease time.Duration
+
+	// MaxSnapshotAge is how long ago an iterator or a snapshot may have been
+	// opened that is kept without a connection: it keeps from the store the
+	// room that was freed since. The default is 1 hour; negative is no limit.
+	MaxSnapshotAge time.Duration
 
 	// Limits bound what connections may take of this process.
 	Limits Limits
@@ -67,6 +85,12 @@ type Limits struct {
 	Iterators int
 	// Snapshots is how many a connection may have open (max-snapshots); 64.
 	Snapshots int
+	// ClientLeases is how many iterators and snapshots together are kept of a
+	// client that has lost its connection (max-client-leases); 256. Leases is
+	// how many are kept of all of them (max-leases); 4,096. What is above is
+	// closed with the connection.
+	ClientLeases int
+	Leases       int
 	// Page is the size in bytes of a message of entries that a client may ask
 	// for (max-page); 256 KiB.
 	Page int
@@ -82,9 +106,14 @@ const (
 	defaultAnswer       = 64 << 20
 	defaultIterators    = 1024
 	defaultSnapshots    = 64
+	defaultClientLeases = 256
+	defaultLeases       = 4096
 	defaultPage         = 256 << 10
 	defaultInFlight     = 256 << 20
 	defaultWriteTimeout = 2 * time.Minute
+
+	defaultSnapshotLease  = time.Minute
+	defaultMaxSnapshotAge = time.Hour
 )
 
 // withDefaults returns the options with every default filled in.
@@ -98,6 +127,12 @@ func (o *Options) withDefaults() Options {
 	}
 	if d.WriteTimeout == 0 {
 		d.WriteTimeout = defaultWriteTimeout
+	}
+	if d.SnapshotLease == 0 {
+		d.SnapshotLease = defaultSnapshotLease
+	}
+	if d.MaxSnapshotAge == 0 {
+		d.MaxSnapshotAge = defaultMaxSnapshotAge
 	}
 	l := &d.Limits
 	for _, field := range []struct {
@@ -113,6 +148,8 @@ func (o *Options) withDefaults() Options {
 		{&l.Answer, defaultAnswer},
 		{&l.Iterators, defaultIterators},
 		{&l.Snapshots, defaultSnapshots},
+		{&l.ClientLeases, defaultClientLeases},
+		{&l.Leases, defaultLeases},
 		{&l.Page, defaultPage},
 		{&l.InFlight, defaultInFlight},
 	} {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/store/reserved"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -20,11 +22,23 @@ var ErrServerClosed = errors.New("mld: the server is closed")
 
 // Server serves a store. All its methods may be called together.
 type Server struct {
-	store    mld.Store
+	store    mld.Store       // with the reserved keys
+	visible  *reserved.Store // without them, as clients see it
 	opts     Options
 	limits   wire.Limits
 	inFlight atomic.Int64 // bytes, see Limits.InFlight
 	counters counters
+	instance uint64 // a random number of this server
+	tenants  tenants
+
+	// writes is held for reading by commits, and for writing by a clear that
+	// must look at the keys before it can say what to remove.
+	writes  sync.RWMutex
+	failure atomic.Pointer[mld.Error] // why no more writes are taken
+
+	// ctx is that of iterators that may outlive their connection.
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	mu struct {
 		sync.Mutex
@@ -32,7 +46,7 @@ type Server struct {
 		conns     map[*conn]struct{}
 		lastID    uint64
 		draining  bool
-		stopPulse chan struct{} // closed with the last connection; nil while there is none
+		stopPulse chan struct{} // closed when there is nothing to watch any more; nil then
 		refusing  int           // clients that are being told that they are one too many
 	}
 	stop chan struct{} // closed with draining
@@ -43,7 +57,13 @@ type Server struct {
 // New returns a server of store. It does nothing until Serve or ServeConn is
 // called, and never closes the store.
 func New(store mld.Store, o *Options) *Server {
-	s := &Server{store: store, opts: o.withDefaults(), stop: make(chan struct{}), idle: make(chan struct{})}
+	s := &Server{
+		store: store, visible: reserved.Hide(store), opts: o.withDefaults(),
+		instance: rand.Uint64() | 1, // never 0
+		stop:     make(chan struct{}), idle: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.tenants.byID = make(map[wire.ClientID]*tenant)
 	s.limits = s.opts.Limits.message()
 	s.mu.listeners = make(map[net.Listener]struct{})
 	s.mu.conns = make(map[*conn]struct{})
@@ -163,15 +183,32 @@ func (s *Server) refuse(stream io.ReadWriteCloser, err error) {
 func (s *Server) removeConn(c *conn) {
 	s.mu.Lock()
 	delete(s.mu.conns, c)
-	if len(s.mu.conns) == 0 {
-		close(s.mu.stopPulse)
-		s.mu.stopPulse = nil
-		if s.mu.draining {
-			close(s.idle)
-		}
+	if len(s.mu.conns) == 0 && s.mu.draining {
+		s.endPulse()
+		close(s.idle)
+	} else {
+		s.rest()
 	}
 	s.mu.Unlock()
 	s.wg.Done()
+}
+
+// rest ends the pulse if there is nothing to watch. The caller holds mu.
+func (s *Server) rest() {
+	if len(s.mu.conns) > 0 {
+		return
+	}
+	if leases, _ := s.leased(); leases == 0 {
+		s.endPulse()
+	}
+}
+
+// endPulse ends the pulse, if there is one. The caller holds mu.
+func (s *Server) endPulse() {
+	if s.mu.stopPulse != nil {
+		close(s.mu.stopPulse)
+		s.mu.stopPulse = nil
+	}
 }
 
 func (s *Server) addListener(l net.Listener) bool {
@@ -209,6 +246,7 @@ func (s *Server) drain(f func(*conn)) {
 		s.mu.draining = true
 		close(s.stop)
 		if len(s.mu.conns) == 0 {
+			s.endPulse()
 			close(s.idle)
 		}
 	}
@@ -229,7 +267,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain(func(c *conn) { s.wg.Go(c.drain) })
 	select {
 	case <-s.idle:
-		s.wg.Wait()
+		s.end()
 		return nil
 	case <-ctx.Done():
 		s.Close()
@@ -242,8 +280,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	// To close a stream can take time, as it does for TLS.
 	s.drain(func(c *conn) { s.wg.Go(func() { c.cut(ErrServerClosed) }) })
-	s.wg.Wait()
+	s.end()
 	return nil
+}
+
+// end waits for what is left of connections that have been told to end, and
+// closes what clients left open.
+func (s *Server) end() {
+	s.cancel()
+	s.wg.Wait()
+	s.expire(time.Now(), true)
 }
 
 // reserve accounts for bytes in flight.
@@ -262,7 +308,7 @@ const pulseInterval = time.Second
 
 // pulse shows a sign of life to the extended clients that are found waiting for
 // an answer, or still sending, twice in a row: so they can tell a slow store or a
-// slow link from a dead one.
+// slow link from a dead one. And it closes what clients left open for too long.
 func (s *Server) pulse(stop <-chan struct{}) {
 	ticker := time.NewTicker(pulseInterval)
 	defer ticker.Stop()
@@ -272,7 +318,9 @@ func (s *Server) pulse(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
+		s.expire(time.Now(), false)
 		s.mu.Lock()
+		s.rest()
 		for c := range s.mu.conns {
 			was := c.busy
 			c.busy = c.phase.Load() != idle

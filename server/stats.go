@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/wire"
@@ -18,6 +19,9 @@ type counters struct {
 	commits           atomic.Uint64
 	malformed         atomic.Uint64
 	overloads         atomic.Uint64
+	repeated          atomic.Uint64 // numbered writes that were decided before
+	resumed, renewed  atomic.Uint64 // iterators
+	expired           atomic.Uint64 // leases
 	sent              atomic.Uint64
 }
 
@@ -25,13 +29,13 @@ type counters struct {
 // server added to its metrics, their names beginning with "server_".
 func (s *Server) Stats(ctx context.Context) (mld.Stats, error) {
 	stats := mld.Stats{Engine: "unknown"}
-	if st, ok := s.store.(mld.Statser); ok {
+	if _, ok := s.store.(mld.Statser); ok {
 		var err error
-		if stats, err = st.Stats(ctx); err != nil {
+		if stats, err = s.visible.Stats(ctx); err != nil {
 			return stats, err
 		}
 	}
-	metrics := make(map[string]float64, len(stats.Metrics)+20)
+	metrics := make(map[string]float64, len(stats.Metrics)+32)
 	for name, v := range stats.Metrics {
 		metrics[name] = v
 	}
@@ -46,6 +50,22 @@ func (s *Server) Stats(ctx context.Context) (mld.Stats, error) {
 	metrics["server_overloads_total"] = float64(n.overloads.Load())
 	metrics["server_in_flight_bytes"] = float64(s.inFlight.Load())
 	metrics["server_sent_bytes_total"] = float64(n.sent.Load())
+	if s.opts.Sessions != nil {
+		metrics["server_sessions"] = float64(s.opts.Sessions.Len())
+		metrics["server_repeated_writes_total"] = float64(n.repeated.Load())
+	}
+	leases, oldest := s.leased()
+	metrics["server_leases"] = float64(leases)
+	if leases > 0 {
+		metrics["server_lease_oldest_seconds"] = time.Since(oldest).Seconds()
+	}
+	metrics["server_leases_expired_total"] = float64(n.expired.Load())
+	metrics["server_iterators_resumed_total"] = float64(n.resumed.Load())
+	metrics["server_iterators_renewed_total"] = float64(n.renewed.Load())
+	metrics["server_writes_failed"] = 0
+	if s.failure.Load() != nil {
+		metrics["server_writes_failed"] = 1
+	}
 	for tag, name := range callNames {
 		metrics["server_"+name+"_total"] = float64(n.calls[tag].Load())
 	}

@@ -1,11 +1,14 @@
 package examples_test
 
 import (
+	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/store/memstore"
@@ -22,8 +25,17 @@ func TestManyLevel(t *testing.T) {
 	}
 
 	l := listen(t, "unix", socket)
+	// The program may have ended instead.
+	deadline := time.Now().Add(10 * time.Second)
+	if err := l.(*net.UnixListener).SetDeadline(deadline); err != nil {
+		t.Fatal(err)
+	}
 	conn, err := l.Accept()
 	if err != nil {
+		l.Close()
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.(*net.UnixListener).SetDeadline(time.Time{}), conn.SetDeadline(deadline)); err != nil {
 		t.Fatal(err)
 	}
 	// What is read here is the first write, which is lost.

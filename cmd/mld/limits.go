@@ -9,23 +9,25 @@ import (
 
 // limitFlags are the limits of a server.
 type limitFlags struct {
-	connections, batchOps, keys, iterators, snapshots count
-	frame, key, value, answer, page, inFlight         byteSize
+	connections, batchOps, keys, iterators, snapshots, clientLeases, leases count
+	frame, key, value, answer, page, inFlight                               byteSize
 }
 
 func (f *limitFlags) add(c *cobra.Command) {
 	*f = limitFlags{
-		connections: 16384,
-		frame:       wire.DefaultMaxFrame,
-		key:         byteSize(wire.DefaultLimits.Key),
-		value:       byteSize(wire.DefaultLimits.Value),
-		batchOps:    count(wire.DefaultLimits.BatchOps),
-		keys:        count(wire.DefaultLimits.Keys),
-		answer:      64 << 20,
-		iterators:   1024,
-		snapshots:   64,
-		page:        256 << 10,
-		inFlight:    256 << 20,
+		connections:  16384,
+		frame:        wire.DefaultMaxFrame,
+		key:          byteSize(wire.DefaultLimits.Key),
+		value:        byteSize(wire.DefaultLimits.Value),
+		batchOps:     count(wire.DefaultLimits.BatchOps),
+		keys:         count(wire.DefaultLimits.Keys),
+		answer:       64 << 20,
+		iterators:    1024,
+		snapshots:    64,
+		clientLeases: 256,
+		leases:       4096,
+		page:         256 << 10,
+		inFlight:     256 << 20,
 	}
 	flags := c.Flags()
 	flags.Var(&f.connections, "max-connections", "connections at a time")
@@ -37,22 +39,26 @@ func (f *limitFlags) add(c *cobra.Command) {
 	flags.Var(&f.answer, "max-answer", "the size of the answer to a get-many")
 	flags.Var(&f.iterators, "max-iterators", "open iterators of a connection")
 	flags.Var(&f.snapshots, "max-snapshots", "open snapshots of a connection")
+	flags.Var(&f.clientLeases, "max-client-leases", "iterators and snapshots that wait for one client to come back")
+	flags.Var(&f.leases, "max-leases", "iterators and snapshots that wait for clients to come back")
 	flags.Var(&f.page, "max-page", "the size of a message of entries")
 	flags.Var(&f.inFlight, "max-in-flight-bytes", "what messages being received or answered take over all connections")
 }
 
 func (f *limitFlags) limits() server.Limits {
 	return server.Limits{
-		Connections: int(f.connections),
-		Frame:       int(f.frame),
-		Key:         int(f.key),
-		Value:       int(f.value),
-		BatchOps:    int(f.batchOps),
-		Keys:        int(f.keys),
-		Answer:      int(f.answer),
-		Iterators:   int(f.iterators),
-		Snapshots:   int(f.snapshots),
-		Page:        int(f.page),
-		InFlight:    int(f.inFlight),
+		Connections:  int(f.connections),
+		Frame:        int(f.frame),
+		Key:          int(f.key),
+		Value:        int(f.value),
+		BatchOps:     int(f.batchOps),
+		Keys:         int(f.keys),
+		Answer:       int(f.answer),
+		Iterators:    int(f.iterators),
+		Snapshots:    int(f.snapshots),
+		ClientLeases: int(f.clientLeases),
+		Leases:       int(f.leases),
+		Page:         int(f.page),
+		InFlight:     int(f.inFlight),
 	}
 }

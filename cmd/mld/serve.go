@@ -15,9 +15,16 @@ import (
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/server"
+	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/store/memstore"
 	"github.com/multileveldown/mld/store/namespace"
 	"github.com/multileveldown/mld/wire"
+)
+
+// What --sessions takes.
+const (
+	sessionsOn  = "on"
+	sessionsOff = "off"
 )
 
 // serveFlags are those of mld serve.
@@ -40,6 +47,12 @@ type serveFlags struct {
 	grace     time.Duration
 	logLevel  string
 
+	sessions       string
+	sessionLease   time.Duration
+	maxSessions    count
+	snapshotLease  time.Duration
+	maxSnapshotAge time.Duration
+
 	// What check makes of them.
 	logger    *slog.Logger
 	endpoints []endpoint
@@ -60,6 +73,11 @@ For each address of --listen one line is written to stdout when clients can
 connect; it has the word "listening" and the address, which --db takes. With
 --stdio, stdin and stdout are a connection, and the lines go to stderr; the
 server ends when stdin does, and does not listen unless --listen is given.
+
+Writes of clients of this project are numbered, and one that is sent again, after
+a connection was lost or the server was killed, is not done again. What is
+remembered for that is kept in the store, in keys that no client can see. With
+--sessions off, --readonly, --prefix or --sublevel there is no such promise.
 
 There is no authentication: whoever can connect can read, and unless --readonly
 is given, write everything. A unix socket is for its owner only.
@@ -108,6 +126,12 @@ store is closed in either case, and a third signal ends the process at once.`,
 	flags.Var(&f.memtable, "memtable", "how much is written to memory before it becomes a table on disk (default\n32MiB; 4MiB for leveldb)")
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
 	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is\nnever")
+	choiceFlag(c, &f.sessions, "sessions", sessionsOn, "whether writes that are sent again are recognised", sessionsOn, sessionsOff)
+	flags.DurationVar(&f.sessionLease, "session-lease", 24*time.Hour, "how long a client that is not connected is remembered")
+	f.maxSessions = 100_000
+	flags.Var(&f.maxSessions, "max-sessions", "clients that are remembered")
+	flags.DurationVar(&f.snapshotLease, "snapshot-lease", time.Minute, "how long the iterators and snapshots of a client that lost its\nconnection wait for its next one; 0 closes them")
+	flags.DurationVar(&f.maxSnapshotAge, "max-snapshot-age", time.Hour, "how old they may be then")
 	flags.DurationVar(&f.grace, "grace", 10*time.Second, "how long a signal lets connections drain")
 	choiceFlag(c, &f.logLevel, "log-level", "warn", "the least that is logged, on stderr", "debug", "info", "warn", "error")
 	f.limits.add(c)
@@ -140,7 +164,26 @@ func (f *serveFlags) run(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	return f.serve(ctx, served, listeners, signals)
+	return f.serveSessions(ctx, served, listeners, signals)
+}
+
+// serveSessions serves with the sessions of the store, unless they are not kept.
+func (f *serveFlags) serveSessions(ctx context.Context, store mld.Store, listeners []net.Listener, signals <-chan os.Signal) error {
+	o := f.options()
+	// Below a prefix the records would be keys that whoever serves the whole
+	// store could see.
+	if f.sessions == sessionsOn && !f.readOnly && len(f.within) == 0 {
+		registry, err := session.Open(ctx, store, &session.Options{Lease: f.sessionLease, MaxSessions: int(f.maxSessions), Logger: f.logger})
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return err
+		}
+		defer registry.Close()
+		o.Sessions = registry
+	}
+	return f.serve(server.New(store, o), listeners, signals, ctx.Done())
 }
 
 // check refuses what contradicts itself or makes no sense, before anything is
@@ -161,6 +204,8 @@ func (f *serveFlags) check(dir string) error {
 		return usageError("give the directory of the store, or --store memory; see 'mld serve --help'")
 	case f.idle < 0 || f.write < 0 || f.grace < 0:
 		return usageError("--idle-timeout, --write-timeout and --grace must not be negative")
+	case f.sessionLease <= 0 || f.maxSnapshotAge <= 0 || f.snapshotLease < 0:
+		return usageError("--session-lease and --max-snapshot-age must be positive, and --snapshot-lease not negative")
 	}
 	if memory {
 		for _, name := range []string{"sync", "cache", "memtable"} {
@@ -227,10 +272,9 @@ func (f *serveFlags) listenAll(ctx context.Context) ([]net.Listener, error) {
 	return listeners, nil
 }
 
-// serve serves until a signal comes, ctx ends, the connection on stdin ends, or
+// serve serves until a signal comes, done is closed, the connection on stdin ends, or
 // a listener fails.
-func (f *serveFlags) serve(ctx context.Context, store mld.Store, listeners []net.Listener, signals <-chan os.Signal) error {
-	srv := server.New(store, f.options())
+func (f *serveFlags) serve(srv *server.Server, listeners []net.Listener, signals <-chan os.Signal, done <-chan struct{}) error {
 	ended := make(chan error, len(listeners)+1)
 	for _, l := range listeners {
 		go func() { ended <- srv.Serve(l) }()
@@ -247,7 +291,7 @@ func (f *serveFlags) serve(ctx context.Context, store mld.Store, listeners []net
 	case err = <-ended:
 	case s := <-signals:
 		f.logger.Info("draining; a second signal cuts", "signal", s.String())
-	case <-ctx.Done():
+	case <-done:
 	}
 	if derr := f.drain(srv, signals); derr != nil {
 		return derr
@@ -301,6 +345,12 @@ func (f *serveFlags) options() *server.Options {
 		IdleTimeout:  f.idle,
 		WriteTimeout: f.write,
 		Logger:       f.logger,
+
+		SnapshotLease:  f.snapshotLease,
+		MaxSnapshotAge: f.maxSnapshotAge,
+	}
+	if o.SnapshotLease == 0 {
+		o.SnapshotLease = -1
 	}
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = -1

@@ -60,9 +60,9 @@ func (h *faultyHost) close() {
 	h.store.Close()
 }
 
-// session does a bit of everything and fails the test if any answer is wrong.
+// exercise does a bit of everything and fails the test if any answer is wrong.
 // It writes nothing that would differ when it is done twice.
-func session(t *testing.T, c *client.Client) {
+func exercise(t *testing.T, c *client.Client) {
 	t.Helper()
 	ctx := t.Context()
 	check := func(what string, err error) {
@@ -173,7 +173,7 @@ func seek(t *testing.T, c *client.Client) {
 	}
 }
 
-// TestCutAnywhere cuts the first connection of a session at every byte, in
+// TestCutAnywhere cuts the first connection of a client at every byte, in
 // either direction, and the second one as well.
 func TestCutAnywhere(t *testing.T) {
 	for _, dialect := range []wire.Dialect{wire.ManyLevel, wire.Multileveldown} {
@@ -186,12 +186,12 @@ func TestCutAnywhere(t *testing.T) {
 					if kind != faultconn.EOF {
 						step = 5
 					}
-					read, wrote := cutSession(t, dialect, faultconn.Plan{}, faultconn.Plan{})
+					read, wrote := cutExercise(t, dialect, faultconn.Plan{}, faultconn.Plan{})
 					for at := 0; at < read; at += step {
-						cutSession(t, dialect, faultconn.Plan{Cut: true, Kind: kind, After: at}, faultconn.Plan{})
+						cutExercise(t, dialect, faultconn.Plan{Cut: true, Kind: kind, After: at}, faultconn.Plan{})
 					}
 					for at := 0; at < wrote; at += step {
-						cutSession(t, dialect, faultconn.Plan{}, faultconn.Plan{Cut: true, Kind: kind, After: at})
+						cutExercise(t, dialect, faultconn.Plan{}, faultconn.Plan{Cut: true, Kind: kind, After: at})
 					}
 				})
 			})
@@ -199,9 +199,9 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-// cutSession runs a session whose first connection, and another in its middle,
+// cutExercise runs an exercise whose first connection, and another in its middle,
 // fails, and returns how many bytes went over the first one.
-func cutSession(t *testing.T, dialect wire.Dialect, in, out faultconn.Plan) (read, wrote int) {
+func cutExercise(t *testing.T, dialect wire.Dialect, in, out faultconn.Plan) (read, wrote int) {
 	t.Helper()
 	h := newFaultyHost(func(n int) (faultconn.Plan, faultconn.Plan) {
 		switch n {
@@ -214,7 +214,7 @@ func cutSession(t *testing.T, dialect wire.Dialect, in, out faultconn.Plan) (rea
 		return faultconn.Plan{}, faultconn.Plan{}
 	})
 	c := client.New(h.dial, &client.Options{Dialect: dialect})
-	session(t, c)
+	exercise(t, c)
 	if t.Failed() {
 		t.Fatalf("cut: in %+v, out %+v", in, out)
 	}

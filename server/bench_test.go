@@ -123,6 +123,42 @@ func skipAnswer(in *bufio.Reader) error {
 	}
 }
 
+// BenchmarkSessions measures what it costs to have a put done once: an operation
+// is one put, of which inflight are sent at once and then their answers awaited,
+// with the acknowledgement of all before.
+func BenchmarkSessions(b *testing.B) {
+	value := make([]byte, 100)
+	for _, exactly := range []bool{false, true} {
+		for _, inflight := range []int{1, 64} {
+			b.Run(fmt.Sprintf("numbered=%v/%d", exactly, inflight), func(b *testing.B) {
+				store := memstore.New()
+				p := dial(b, withSessions(b, store, server.Options{}))
+				p.helloAs(1, false)
+				in := bufio.NewReaderSize(p.rw, 64<<10)
+				var frames []byte
+				b.ReportAllocs()
+				b.ResetTimer()
+				for n := 0; n < b.N; n += inflight {
+					frames = frames[:0]
+					for i := range inflight {
+						start := len(frames)
+						frames = wire.AppendPut(frames, uint32(i+1), []byte("key0500"), value, 0)
+						if exactly {
+							frames = wire.NumberWrite(frames, start, uint64(n+i+1), uint64(n))
+						}
+					}
+					p.send(frames)
+					for range inflight {
+						if err := skipAnswer(in); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestAllocations has a get and a put take no memory in the server, over a store
 // that takes none.
 func TestAllocations(t *testing.T) {

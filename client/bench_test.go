@@ -28,15 +28,20 @@ func benchHosts(b *testing.B, entries int, bench func(b *testing.B, c *client.Cl
 					b.Fatal(err)
 				}
 			}
-			c := h.connect(b, nil)
-			if err := c.WaitReady(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			bench(b, c)
+			benchHost(b, h, bench)
 		})
 	}
+}
+
+// benchHost runs a benchmark against a host.
+func benchHost(b *testing.B, h *host, bench func(b *testing.B, c *client.Client)) {
+	c := h.connect(b, nil)
+	if err := c.WaitReady(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	bench(b, c)
 }
 
 func benchKey(i int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i)) }
@@ -78,12 +83,14 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkPut(b *testing.B) {
 	for _, goroutines := range []int{1, 64} {
 		b.Run(fmt.Sprint(goroutines), func(b *testing.B) {
-			benchHosts(b, 0, func(b *testing.B, c *client.Client) {
+			puts := func(b *testing.B, c *client.Client) {
 				value := make([]byte, 100)
 				spread(b, goroutines, func(i int) error {
 					return c.Put(context.Background(), benchKey(i%10000), value, nil)
 				})
-			})
+			}
+			benchHosts(b, 0, puts)
+			b.Run("tcp with sessions", func(b *testing.B) { benchHost(b, newHostWithSessions(b, true), puts) })
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/multileveldown/mld/client"
 	"github.com/multileveldown/mld/internal/memnet"
 	"github.com/multileveldown/mld/server"
+	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/store/memstore"
 	"github.com/multileveldown/mld/store/storetest"
 	"github.com/multileveldown/mld/wire"
@@ -26,7 +27,24 @@ type host struct {
 // newHost starts a host; over TCP if tcp is set, else in memory.
 func newHost(t testing.TB, o *server.Options, tcp bool) *host {
 	t.Helper()
-	h := &host{store: memstore.New()}
+	return newHostOf(t, memstore.New(), o, tcp)
+}
+
+// newHostWithSessions starts a host that has sessions.
+func newHostWithSessions(t testing.TB, tcp bool) *host {
+	t.Helper()
+	store := memstore.New()
+	registry, err := session.Open(t.Context(), store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(registry.Close)
+	return newHostOf(t, store, &server.Options{Sessions: registry}, tcp)
+}
+
+func newHostOf(t testing.TB, store mld.Store, o *server.Options, tcp bool) *host {
+	t.Helper()
+	h := &host{store: store}
 	h.server = server.New(h.store, o)
 	var l net.Listener
 	if tcp {
@@ -66,13 +84,16 @@ func (h *host) connect(t testing.TB, o *client.Options) *client.Client {
 func TestConformance(t *testing.T) {
 	for _, dialect := range []wire.Dialect{wire.ManyLevel, wire.Multileveldown} {
 		for _, tcp := range []bool{false, true} {
-			name := dialect.String() + " in memory"
+			name := dialect.String() + " in memory, with sessions"
 			if tcp {
 				name = dialect.String() + " over TCP"
 			}
 			t.Run(name, func(t *testing.T) {
 				storetest.Run(t, func(t *testing.T) mld.Store {
-					return newHost(t, nil, tcp).connect(t, &client.Options{Dialect: dialect})
+					if tcp { // one of the two will do
+						return newHost(t, nil, tcp).connect(t, &client.Options{Dialect: dialect})
+					}
+					return newHostWithSessions(t, tcp).connect(t, &client.Options{Dialect: dialect, ExactlyOnce: client.ExactlyOnceRequire})
 				}, &storetest.Options{
 					NoEmptyKeys:          dialect == wire.Multileveldown,
 					NoRangeDeletes:       true,

@@ -61,6 +61,11 @@ verify-tidy:
 fuzz:
 	scripts/fuzz.sh $(FUZZTIME)
 
+## torture: the long forms of the tests in tests/robustness
+.PHONY: torture
+torture: $(MODULES)
+	$(GO) test -race -timeout 60m -v ./tests/robustness -long -seeds 200
+
 ## bench: the benchmarks of every package, without its tests
 .PHONY: bench
 bench:

@@ -1,0 +1,57 @@
+package robustness
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestMutants builds servers with a fault each, and runs the test that must find
+// it. One that does not is worth nothing.
+func TestMutants(t *testing.T) {
+	for _, mutant := range []struct{ tag, test string }{
+		{"mutant_no_record", "^TestLinearizable$"},
+		{"mutant_watermark", "^TestLinearizable$"},
+		{"mutant_record_outside", "^TestPowerCut$"},
+		{"mutant_early_ack", "^TestPowerCut$"},
+	} {
+		t.Run(mutant.tag, func(t *testing.T) {
+			binary := filepath.Join(scratch, mutant.tag)
+			build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-tags", mutant.tag, "-o", binary, ".")
+			if out, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			out, err := exec.CommandContext(t.Context(), binary, "-test.run", mutant.test, "-seeds", "500").CombinedOutput()
+			if err == nil || !bytes.Contains(out, []byte(again)) {
+				t.Errorf("%s does not find it: %v\n%s", mutant.test, err, out[:min(len(out), 2000)])
+			}
+		})
+	}
+}
+
+// TestStormMutants does so with storms. To find a record that is stored apart,
+// the server must be killed between two writes, which takes some.
+func TestStormMutants(t *testing.T) {
+	mutants := []string{"mutant_no_record"}
+	if *longFlag {
+		mutants = append(mutants, "mutant_watermark", "mutant_early_ack", "mutant_record_outside")
+	}
+	for _, mutant := range mutants {
+		t.Run(mutant, func(t *testing.T) {
+			binary := build(t, mutant, false)
+			seed := firstSeed()
+			for range 30 {
+				p := startProcess(t, binary, "--store", "pebble", t.TempDir())
+				r := storm{clients: 16, each: 125, kills: 10, every: 350, seed: seed}.run(t, p)
+				p.kill()
+				if r.problem != "" {
+					t.Log(r.problem)
+					return
+				}
+				seed++
+			}
+			t.Error("no storm finds it")
+		})
+	}
+}

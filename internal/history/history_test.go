@@ -155,7 +155,7 @@ func TestRecord(t *testing.T) {
 				for i := range 50 {
 					a, b := []byte{'a' + byte(rnd.IntN(4))}, []byte{'a' + byte(rnd.IntN(4))}
 					v := fmt.Appendf(nil, "%d-%d", id, i)
-					switch rnd.IntN(7) {
+					switch rnd.IntN(8) {
 					case 0:
 						c.Get(ctx, a)
 					case 1:
@@ -172,6 +172,8 @@ func TestRecord(t *testing.T) {
 						batch.Put(b, v)
 						c.Apply(ctx, &batch, nil)
 					case 6:
+						c.ScanSnapshot(ctx, mld.Range{LTE: b})
+					case 7:
 						c.Clear(ctx, mld.Range{GTE: a, Limit: 1}, nil)
 					}
 				}

@@ -137,11 +137,14 @@ func (l *Log) now() int64 {
 	return l.clock
 }
 
+// add adds an operation, which ends now if it has not ended before.
 func (l *Log) add(o Op) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.clock++
-	o.Return = l.clock
+	if o.Return == 0 {
+		l.clock++
+		o.Return = l.clock
+	}
 	l.ops = append(l.ops, o)
 }
 
@@ -177,11 +180,35 @@ func (c *Client) Get(ctx context.Context, keys ...[]byte) ([][]byte, error) {
 	return o.Values, nil
 }
 
-// Scan reads the entries of a range, of one state.
+// Scan reads the entries of a range, of the state when the iterator was made:
+// what is done while it walks is later.
 func (c *Client) Scan(ctx context.Context, r mld.Range) ([]mld.Entry, error) {
 	o := Op{Client: c.id, Call: c.log.now(), Kind: Scan, Range: r.Clone()}
-	var err error
-	o.Entries, err = mld.Collect(ctx, c.store, &mld.IterOptions{Range: r, Strict: true})
+	it, err := c.store.NewIterator(ctx, &mld.IterOptions{Range: r, Strict: true})
+	if err != nil {
+		return nil, err
+	}
+	o.Return = c.log.now()
+	for it.Next() {
+		o.Entries = append(o.Entries, mld.Entry{Key: bytes.Clone(it.Key()), Value: bytes.Clone(it.Value())})
+	}
+	if err := it.Close(); err != nil {
+		return nil, err
+	}
+	c.log.add(o)
+	return o.Entries, nil
+}
+
+// ScanSnapshot takes a snapshot and reads the entries of a range from it.
+func (c *Client) ScanSnapshot(ctx context.Context, r mld.Range) ([]mld.Entry, error) {
+	o := Op{Client: c.id, Call: c.log.now(), Kind: Scan, Range: r.Clone()}
+	snap, err := c.store.NewSnapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	o.Return = c.log.now()
+	o.Entries, err = mld.Collect(ctx, snap, &mld.IterOptions{Range: r})
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,11 @@ func doAnything(t *testing.T, c *history.Client, id int, rnd *rand.Rand) {
 		case n < 25:
 			_, err = c.Get(ctx, key(), key(), key())
 		case n < 35:
-			_, err = c.Scan(ctx, mld.Range{Reverse: n%2 == 0})
+			scan := c.Scan
+			if n < 30 {
+				scan = c.ScanSnapshot
+			}
+			_, err = scan(ctx, mld.Range{Reverse: n%2 == 0})
 			if errors.Is(err, mld.ErrSnapshotLost) {
 				err = nil // the server was restarted
 			}

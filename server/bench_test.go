@@ -36,7 +36,8 @@ func BenchmarkServer(b *testing.B) {
 		{"batch", func(id uint32) []byte { return wire.AppendBatch(nil, id, ops, 0) }, 1},
 		{"scan", func(id uint32) []byte {
 			return wire.AppendIteratorClose(wire.AppendIterator(nil, wire.ManyLevel, &wire.IteratorOpen{
-				ID: id, Keys: true, Values: true, Limit: 30, PageBytes: 64 << 10}), wire.ManyLevel, id)
+				ID: id, Keys: true, Values: true, Limit: 30, PageBytes: 64 << 10,
+			}), wire.ManyLevel, id)
 		}, 30},
 	}
 	for _, network := range []string{"mem", "tcp"} {

@@ -263,8 +263,10 @@ var (
 			2: {fields: map[string]int{"type": 1, "key": 2, "value": 3}},
 		}},
 		"iterator": {tag: 4, fields: map[string]int{"id": 1, "batch": 2, "options": 3, "page": 18}, inner: map[int]*schema{3: optionsSchema}},
-		"open": {tag: 4, fields: map[string]int{"id": 1, "seq": 2, "options": 3, "consumed": 4, "bookmark": 5, "seek": 6, "snapshot": 17, "page": 18},
-			inner: map[int]*schema{3: optionsSchema}},
+		"open": {
+			tag: 4, fields: map[string]int{"id": 1, "seq": 2, "options": 3, "consumed": 4, "bookmark": 5, "seek": 6, "snapshot": 17, "page": 18},
+			inner: map[int]*schema{3: optionsSchema},
+		},
 		"clear":          {tag: 5, fields: map[string]int{"id": 1, "options": 2}, inner: map[int]*schema{2: optionsSchema}},
 		"many":           {tag: 6, fields: map[string]int{"id": 1, "key": 2, "snapshot": 17}},
 		"close":          {tag: 7, fields: map[string]int{"id": 1}},

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -747,5 +749,44 @@ func TestWithoutSessions(t *testing.T) {
 	p.expect(1, nil)
 	if got := store.take(); !slices.Equal(got, []applied{{1, 0}}) {
 		t.Errorf("applied %v", got)
+	}
+}
+
+// TestLimitedClearIsAlone has the writes of other connections wait between a
+// clear's look at the keys and their removal.
+func TestLimitedClearIsAlone(t *testing.T) {
+	store := newSpy()
+	srv := withSessions(t, store, server.Options{})
+	store.Put(t.Context(), []byte("b"), nil, nil)
+	begun, clears := make(chan struct{}), make(chan struct{})
+	var clearing atomic.Bool
+	store.fail = func(b *mld.Batch) error {
+		if b.Ops()[0].Kind == mld.OpDeleteRange {
+			clearing.Store(true)
+			close(begun)
+			<-clears
+			clearing.Store(false)
+		} else if clearing.Load() {
+			t.Error("a write of another connection came between")
+		}
+		return nil
+	}
+	p, q := dial(t, srv), dial(t, srv)
+	p.helloAs(1, false)
+	p.send(numbered(nil, wire.AppendClear(nil, 1, &mld.Range{}, 1, 0), 1, 0))
+	<-begun
+	q.send(wire.AppendPut(nil, 1, []byte("a"), []byte("1"), 0))
+	for metric(t, srv, "server_puts_total") == 0 {
+		runtime.Gosched()
+	}
+	for range 1000 {
+		runtime.Gosched() // the put is about to be applied, or to wait
+	}
+	close(clears)
+	p.expect(1, nil)
+	q.expect(1, nil)
+	wantValue(t, store.Store, "a", "1")
+	if _, err := store.Get(t.Context(), []byte("b")); !errors.Is(err, mld.ErrNotFound) {
+		t.Errorf("what was to be cleared: %v", err)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // see no error: a real host of many-level that closes gives it one.
 func TestRestart(t *testing.T) {
 	const (
-		rounds      = 60
+		rounds      = 120
 		writes      = 15 // between two restarts
 		minRestarts = 5
 	)

@@ -65,7 +65,7 @@ func (s *Session) Check(w Write) (done bool, err error) {
 		return false, errProtocol("a write has the number %d and the watermark %d", w.N, w.Watermark)
 	}
 	if w.N > w.Watermark+uint64(s.registry.opts.Window) {
-		return false, &mld.Error{Code: mld.CodeLimitExceeded, Msg: fmt.Sprintf("write %d is more than %d above the watermark %d (max-session-window)", w.N, s.registry.opts.Window, w.Watermark)}
+		return false, &mld.Error{Code: mld.CodeLimitExceeded, Msg: fmt.Sprintf("write %d is more than %d above the watermark %d, the window of a session", w.N, s.registry.opts.Window, w.Watermark)}
 	}
 	s.forget(w.Watermark)
 	if w.N <= r.watermark {

@@ -129,8 +129,16 @@ func TestFrameReaderBuffered(t *testing.T) {
 		in   string
 		want bool
 	}{
-		{"", false}, {"00", false}, {"8000", false}, {"0000 8000", false},
-		{"01", false}, {"01 61", true}, {"00 8000 01 61", true}, {"02 61", false}, {"80", false}, {"8100 61", true},
+		{"", false},
+		{"00", false},
+		{"8000", false},
+		{"0000 8000", false},
+		{"01", false},
+		{"01 61", true},
+		{"00 8000 01 61", true},
+		{"02 61", false},
+		{"80", false},
+		{"8100 61", true},
 		{"ffffffffffffffffffff01", true}, // which Next refuses
 		{"ff01" + "00", false},           // above the limit, and its head is not there
 		{"ff01" + fmt.Sprintf("%064x", 0), true},

@@ -26,7 +26,8 @@ var captured = []struct {
 	{"get with another id", Auto, `06 00 0805 120178`, Request{Tag: TagGet, ID: 5, Key: []byte("x")}, false},
 	{"get-many", Auto, `0c 06 0800 120161 120178 120165`, Request{Tag: TagGetMany, Keys: [][]byte{[]byte("a"), []byte("x"), []byte("e")}}, false},
 	{"batch", Auto, `1a 03 0800 120b 0a03"put" 120162 1a0132 1208 0a03"del" 120165`, Request{Tag: TagBatch, Ops: []mld.Op{
-		{Kind: mld.OpPut, Key: []byte("b"), Value: []byte("2")}, {Kind: mld.OpDelete, Key: []byte("e")}}}, false},
+		{Kind: mld.OpPut, Key: []byte("b"), Value: []byte("2")}, {Kind: mld.OpDelete, Key: []byte("e")},
+	}}, false},
 	{"clear", Auto, `09 05 0800 1204 3801 4000`, Request{Tag: TagClear}, false},
 	{"iterate", Multileveldown, `0f 04 0800 1020 1a08 0801 1001 3801 4000`, Request{Tag: TagIterator, Opens: true, Credit: 32}, false},
 	{"credit", Multileveldown, `05 04 0800 1020`, Request{Tag: TagIterator, Credit: 32}, false},
@@ -34,14 +35,26 @@ var captured = []struct {
 	{"close with options", Multileveldown, `0f 04 0800 1000 1a08 0801 1001 3801 4000`, Request{Tag: TagIterator}, true},
 	{"close without a number", Multileveldown, `03 04 0800`, Request{Tag: TagIterator}, true},
 	{"iterate", ManyLevel, `11 04 0801 1000 1a08 0801 1001 3801 4000 2000`, Request{Tag: TagIterator, ID: 1, Opens: true}, false},
-	{"resume", ManyLevel, `14 04 0801 1000 1a08 0801 1001 3801 4000 2005 2a0161`,
-		Request{Tag: TagIterator, ID: 1, Opens: true, Consumed: 5, Bookmark: []byte("a")}, true},
-	{"resume a seek", ManyLevel, `13 04 0801 1003 1a08 0801 1001 3801 4000 2000 3200`,
-		Request{Tag: TagIterator, ID: 1, Seq: 3, Opens: true, Seek: []byte{}}, false},
-	{"two bounds on one side", ManyLevel, `1d 04 0801 1000 1a14 0801 1001 1a0161 220162 2a0178 320179 3801 4000 2000`,
-		Request{Tag: TagIterator, ID: 1, Opens: true, Range: mld.Range{GTE: []byte("b"), LTE: []byte("y")}}, true},
-	{"two bounds on one side", Multileveldown, `15 04 0801 1020 1a0e 0801 1001 1a0161 220162 3801 4000`,
-		Request{Tag: TagIterator, ID: 1, Opens: true, Credit: 32, Range: mld.Range{GT: []byte("a"), GTE: []byte("b")}}, false},
+	{
+		"resume", ManyLevel, `14 04 0801 1000 1a08 0801 1001 3801 4000 2005 2a0161`,
+		Request{Tag: TagIterator, ID: 1, Opens: true, Consumed: 5, Bookmark: []byte("a")},
+		true,
+	},
+	{
+		"resume a seek", ManyLevel, `13 04 0801 1003 1a08 0801 1001 3801 4000 2000 3200`,
+		Request{Tag: TagIterator, ID: 1, Seq: 3, Opens: true, Seek: []byte{}},
+		false,
+	},
+	{
+		"two bounds on one side", ManyLevel, `1d 04 0801 1000 1a14 0801 1001 1a0161 220162 2a0178 320179 3801 4000 2000`,
+		Request{Tag: TagIterator, ID: 1, Opens: true, Range: mld.Range{GTE: []byte("b"), LTE: []byte("y")}},
+		true,
+	},
+	{
+		"two bounds on one side", Multileveldown, `15 04 0801 1020 1a0e 0801 1001 1a0161 220162 3801 4000`,
+		Request{Tag: TagIterator, ID: 1, Opens: true, Credit: 32, Range: mld.Range{GT: []byte("a"), GTE: []byte("b")}},
+		false,
+	},
 	{"acknowledge", ManyLevel, `07 08 0801 1000 1801`, Request{Tag: TagIteratorAck, ID: 1, Consumed: 1}, false},
 	{"close", ManyLevel, `03 07 0801`, Request{Tag: TagIteratorClose, ID: 1}, false},
 	{"seek", ManyLevel, `08 09 0803 1001 1a0162`, Request{Tag: TagIteratorSeek, ID: 3, Seq: 1, Seek: []byte("b")}, false},
@@ -262,8 +275,14 @@ func TestPeekID(t *testing.T) {
 		id   uint32
 		ok   bool
 	}{
-		{``, 0, false}, {`00`, 0, false}, {`00 0800`, 0, true}, {`63 08 ffffffff0f 12`, math.MaxUint32, true},
-		{`00 08 8080808010`, 0, false}, {`00 120161 0801`, 0, false}, {`00 08`, 0, false}, {`00 0a0161`, 0, false},
+		{``, 0, false},
+		{`00`, 0, false},
+		{`00 0800`, 0, true},
+		{`63 08 ffffffff0f 12`, math.MaxUint32, true},
+		{`00 08 8080808010`, 0, false},
+		{`00 120161 0801`, 0, false},
+		{`00 08`, 0, false},
+		{`00 0a0161`, 0, false},
 	} {
 		if id, ok := PeekID(unhex(c.body)); id != c.id || ok != c.ok {
 			t.Errorf("%s: %d, %v", c.body, id, ok)
@@ -294,8 +313,10 @@ func randomNumber(rng *rand.Rand) uint32 { return rng.Uint32() >> rng.IntN(32) }
 
 // randomRequest returns a request that a client can send.
 func randomRequest(rng *rand.Rand, d Dialect) *Request {
-	tags := []byte{TagGet, TagPut, TagDelete, TagBatch, TagIterator, TagClear, TagGetMany, TagHello, TagSnapshotOpen, TagSnapshotClose, TagStats, TagSessionEnd,
-		TagIteratorClose, TagIteratorAck, TagIteratorSeek}
+	tags := []byte{
+		TagGet, TagPut, TagDelete, TagBatch, TagIterator, TagClear, TagGetMany, TagHello, TagSnapshotOpen, TagSnapshotClose, TagStats, TagSessionEnd,
+		TagIteratorClose, TagIteratorAck, TagIteratorSeek,
+	}
 	if d == Multileveldown {
 		tags = tags[:len(tags)-3]
 	}

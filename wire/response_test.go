@@ -38,22 +38,37 @@ func TestCapturedResponses(t *testing.T) {
 		{"an entry", ManyLevel, `0b 01 0801 1000 1a0161 1a0131`, Response{Tag: TagIteratorData, ID: 1, Data: unhex(`1a0161 1a0131`)}, true},
 		{"an empty list is the end", ManyLevel, `05 01 0801 1000`, Response{Tag: TagIteratorData, ID: 1, End: true}, true},
 		{"end", ManyLevel, `05 04 0801 1000`, Response{Tag: TagIteratorEnd, ID: 1, End: true}, false},
-		{"error", ManyLevel, `19 03 0801 1002 1a12"LEVEL_REMOTE_ERROR"`,
-			Response{Tag: TagIteratorError, ID: 1, Seq: 2, Err: remote(mld.CodeInternal, "LEVEL_REMOTE_ERROR"), End: true}, true},
-		{"welcome", Auto, `0b 40 0801 100f 1880808020 2001`,
-			Response{Tag: TagWelcome, Welcome: Welcome{Version: 1, Features: 15, MaxFrame: DefaultMaxFrame, ReadOnly: true}}, false},
-		{"welcome with sessions", Auto, `00 40 0801 1030 1880808020 2000 3807 2a10"0123456789abcdef" 3003 408020 4880b8e929`,
+		{
+			"error", ManyLevel, `19 03 0801 1002 1a12"LEVEL_REMOTE_ERROR"`,
+			Response{Tag: TagIteratorError, ID: 1, Seq: 2, Err: remote(mld.CodeInternal, "LEVEL_REMOTE_ERROR"), End: true},
+			true,
+		},
+		{
+			"welcome", Auto, `0b 40 0801 100f 1880808020 2001`,
+			Response{Tag: TagWelcome, Welcome: Welcome{Version: 1, Features: 15, MaxFrame: DefaultMaxFrame, ReadOnly: true}},
+			false,
+		},
+		{
+			"welcome with sessions", Auto, `00 40 0801 1030 1880808020 2000 3807 2a10"0123456789abcdef" 3003 408020 4880b8e929`,
 			Response{Tag: TagWelcome, Welcome: Welcome{
 				Version: 1, Features: FeatureSessions | FeatureLeases, MaxFrame: DefaultMaxFrame,
 				Store: ClientID([]byte("0123456789abcdef")), Generation: 3, Instance: 7, Window: 4096, Lease: 87710720,
-			}}, false},
+			}},
+			false,
+		},
 		{"renewed", Auto, `03 43 0807`, Response{Tag: TagRenewed, ID: 7}, false},
 		{"drain", Auto, `01 41`, Response{Tag: TagDrain}, false},
 		{"goodbye", Auto, `13 42 0a08"PROTOCOL" 1206"so bad"`, Response{Tag: TagGoodbye, Err: remote(mld.CodeProtocol, "so bad")}, false},
-		{"refused, with a reason", Multileveldown, `22 00 0807 1204"no! " 820107"REFUSED" 8a0104"no! "`,
-			Response{Tag: TagCallback, ID: 7, Err: remote(mld.CodeRefused, "no! ")}, false},
-		{"refused, with a reason", ManyLevel, `2b 00 0807 120d"LEVEL_REFUSED" 820107"REFUSED" 8a0104"no! "`,
-			Response{Tag: TagCallback, ID: 7, Err: remote(mld.CodeRefused, "no! ")}, false},
+		{
+			"refused, with a reason", Multileveldown, `22 00 0807 1204"no! " 820107"REFUSED" 8a0104"no! "`,
+			Response{Tag: TagCallback, ID: 7, Err: remote(mld.CodeRefused, "no! ")},
+			false,
+		},
+		{
+			"refused, with a reason", ManyLevel, `2b 00 0807 120d"LEVEL_REFUSED" 820107"REFUSED" 8a0104"no! "`,
+			Response{Tag: TagCallback, ID: 7, Err: remote(mld.CodeRefused, "no! ")},
+			false,
+		},
 	} {
 		for _, d := range dialects {
 			if c.dialect != Auto && c.dialect != d {

@@ -232,6 +232,9 @@ func (f *serveFlags) check(dir string) error {
 			return usageError("--sublevel: %w", err)
 		}
 	}
+	if f.flags.Flags().Changed("sessions") && f.sessions == sessionsOn && (f.readOnly || len(f.within) > 0) {
+		return usageError("no sessions can be kept with --readonly, --prefix or --sublevel")
+	}
 	return nil
 }
 

@@ -148,18 +148,33 @@ func TestDirectory(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, "README.md"), nil, 0o644)
 		}), probe.LevelDB, nil, nil},
 		{"leveldb with a long manifest", then(levelDB, bigManifest), probe.LevelDB, nil, nil},
-		{"leveldb of another order", makeLevelDB(&opt.Options{Comparer: reversed{comparer.DefaultComparer}}),
-			probe.LevelDB, mld.ErrUnsupported, []string{"test.Reversed"}},
+		{
+			"leveldb of another order", makeLevelDB(&opt.Options{Comparer: reversed{comparer.DefaultComparer}}),
+			probe.LevelDB, mld.ErrUnsupported,
+			[]string{"test.Reversed"},
+		},
 		{"leveldb without CURRENT", then(levelDB, remove("CURRENT")), probe.LevelDB, mld.ErrCorruption, []string{"CURRENT"}},
 		{"leveldb without manifest", then(levelDB, remove("MANIFEST-*")), probe.LevelDB, mld.ErrCorruption, []string{"MANIFEST-0000", "not there"}},
-		{"leveldb with a bad CURRENT", then(levelDB, overwrite("CURRENT", func([]byte) []byte { return []byte("MANIFEST-") })),
-			probe.LevelDB, mld.ErrCorruption, []string{"CURRENT"}},
-		{"leveldb with a short manifest", then(levelDB, overwrite("MANIFEST-*", func(b []byte) []byte { return b[:20] })),
-			probe.LevelDB, mld.ErrCorruption, []string{"cut short"}},
-		{"leveldb with an empty manifest", then(levelDB, overwrite("MANIFEST-*", func(b []byte) []byte { return nil })),
-			probe.LevelDB, mld.ErrCorruption, []string{"cut short"}},
-		{"leveldb with a flipped bit", then(levelDB, overwrite("MANIFEST-*", func(b []byte) []byte { b[12] ^= 1; return b })),
-			probe.LevelDB, mld.ErrCorruption, []string{"checksum"}},
+		{
+			"leveldb with a bad CURRENT", then(levelDB, overwrite("CURRENT", func([]byte) []byte { return []byte("MANIFEST-") })),
+			probe.LevelDB, mld.ErrCorruption,
+			[]string{"CURRENT"},
+		},
+		{
+			"leveldb with a short manifest", then(levelDB, overwrite("MANIFEST-*", func(b []byte) []byte { return b[:20] })),
+			probe.LevelDB, mld.ErrCorruption,
+			[]string{"cut short"},
+		},
+		{
+			"leveldb with an empty manifest", then(levelDB, overwrite("MANIFEST-*", func(b []byte) []byte { return nil })),
+			probe.LevelDB, mld.ErrCorruption,
+			[]string{"cut short"},
+		},
+		{
+			"leveldb with a flipped bit", then(levelDB, overwrite("MANIFEST-*", func(b []byte) []byte { b[12] ^= 1; return b })),
+			probe.LevelDB, mld.ErrCorruption,
+			[]string{"checksum"},
+		},
 
 		{"pebble", makePebble(pebble.Options{}), probe.Pebble, nil, nil},
 		{"oldest pebble", makePebble(pebble.Options{FormatMajorVersion: pebble.FormatMinSupported}), probe.Pebble, nil, nil},
@@ -173,12 +188,21 @@ func TestDirectory(t *testing.T) {
 		{"rocksdb without options", files(map[string]string{
 			"CURRENT": "MANIFEST-000004\n", "MANIFEST-000004": "", "IDENTITY": "9c0a", "000005.sst": "",
 		}), probe.RocksDB, mld.ErrInvalidArgument, []string{"RocksDB", "IDENTITY"}},
-		{"badger", files(map[string]string{"MANIFEST": "Bdgr\x00\x00\x00\x08", "KEYREGISTRY": "", "000001.vlog": "", "00001.mem": "", "DISCARD": ""}),
-			probe.Badger, mld.ErrInvalidArgument, []string{"BadgerDB"}},
-		{"old badger", files(map[string]string{"MANIFEST": "Bdgr\x00\x00\x00\x04", "000001.vlog": ""}),
-			probe.Badger, mld.ErrInvalidArgument, []string{"BadgerDB"}},
-		{"lmdb", files(map[string]string{"data.mdb": page(0xbeefc0de, binary.LittleEndian), "lock.mdb": ""}),
-			probe.LMDB, mld.ErrInvalidArgument, []string{"LMDB"}},
+		{
+			"badger", files(map[string]string{"MANIFEST": "Bdgr\x00\x00\x00\x08", "KEYREGISTRY": "", "000001.vlog": "", "00001.mem": "", "DISCARD": ""}),
+			probe.Badger, mld.ErrInvalidArgument,
+			[]string{"BadgerDB"},
+		},
+		{
+			"old badger", files(map[string]string{"MANIFEST": "Bdgr\x00\x00\x00\x04", "000001.vlog": ""}),
+			probe.Badger, mld.ErrInvalidArgument,
+			[]string{"BadgerDB"},
+		},
+		{
+			"lmdb", files(map[string]string{"data.mdb": page(0xbeefc0de, binary.LittleEndian), "lock.mdb": ""}),
+			probe.LMDB, mld.ErrInvalidArgument,
+			[]string{"LMDB"},
+		},
 		{"lmdb file", file(page(0xbeefc0de, binary.LittleEndian)), probe.LMDB, mld.ErrInvalidArgument, []string{"LMDB"}},
 		{"bolt", file(page(0xed0cdaed, binary.LittleEndian)), probe.Bolt, mld.ErrInvalidArgument, []string{"bbolt"}},
 		{"big-endian bolt", file(page(0xed0cdaed, binary.BigEndian)), probe.Bolt, mld.ErrInvalidArgument, []string{"bbolt"}},
@@ -186,10 +210,16 @@ func TestDirectory(t *testing.T) {
 
 		{"file", file("hello"), probe.Foreign, mld.ErrInvalidArgument, []string{"a file"}},
 		{"empty file", file(""), probe.Foreign, mld.ErrInvalidArgument, []string{"a file"}},
-		{"home directory", files(map[string]string{"a.txt": "", "b.txt": "", "c": "", "d": "", "e": ""}),
-			probe.Foreign, mld.ErrInvalidArgument, []string{"a.txt, b.txt, c and 2 more"}},
-		{"lookalikes", files(map[string]string{"2024.log": "", "app.log": "", "LOCK": ""}),
-			probe.Foreign, mld.ErrInvalidArgument, []string{"app.log"}},
+		{
+			"home directory", files(map[string]string{"a.txt": "", "b.txt": "", "c": "", "d": "", "e": ""}),
+			probe.Foreign, mld.ErrInvalidArgument,
+			[]string{"a.txt, b.txt, c and 2 more"},
+		},
+		{
+			"lookalikes", files(map[string]string{"2024.log": "", "app.log": "", "LOCK": ""}),
+			probe.Foreign, mld.ErrInvalidArgument,
+			[]string{"app.log"},
+		},
 		{"a file named CURRENT", files(map[string]string{"CURRENT": "x"}), probe.Foreign, mld.ErrInvalidArgument, []string{"CURRENT"}},
 		{"a file named MANIFEST", files(map[string]string{"MANIFEST": "x"}), probe.Foreign, mld.ErrInvalidArgument, []string{"MANIFEST"}},
 	} {

@@ -22,8 +22,10 @@ var _ mld.Statser = (*reserved.Store)(nil)
 // visible are keys as near to the reserved ones as can be, and hidden are reserved
 // ones, both in order.
 var (
-	visible = []string{"", "a", "\xff", "\xff\xff", "\xff\xffmlc\xff\xff", "\xff\xffmld",
-		"\xff\xffmld\x01", "\xff\xffmld\x01\x00", "\xff\xffmle", "\xff\xff\xff"}
+	visible = []string{
+		"", "a", "\xff", "\xff\xff", "\xff\xffmlc\xff\xff", "\xff\xffmld",
+		"\xff\xffmld\x01", "\xff\xffmld\x01\x00", "\xff\xffmle", "\xff\xff\xff",
+	}
 	hidden = []string{mld.ReservedPrefix, mld.ReservedPrefix + "\x00", mld.ReservedPrefix + "a", mld.ReservedPrefix + "\xff\xff"}
 	points = func() []string {
 		p := append(slices.Clone(visible), hidden...)

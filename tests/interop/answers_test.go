@@ -48,15 +48,25 @@ func makeCalls(t *testing.T, dialect, addr string, calls ...call) []answer {
 // to the server: the client must not be able to tell them apart.
 func TestAnswers(t *testing.T) {
 	fill := call{"batch", []object{
-		{"type": "put", "key": "a", "value": "1"}, {"type": "put", "key": "b", "value": ""},
-		{"type": "put", "key": "c", "value": "3"}, {"type": "put", "key": "d", "value": "4"},
+		{"type": "put", "key": "a", "value": "1"},
+		{"type": "put", "key": "b", "value": ""},
+		{"type": "put", "key": "c", "value": "3"},
+		{"type": "put", "key": "d", "value": "4"},
 		{"type": "put", "key": "é", "value": "\x00"},
 	}}
 	all := call{"iterate"}
 	calls := []call{
 		// Reads and writes.
-		{"put", "k", "v"}, {"get", "k"}, {"put", "k", ""}, {"get", "k"}, {"del", "k"}, {"get", "k"}, {"del", "k"},
-		{"getMany", []string{"k", "x"}}, {"getMany", []string{}}, {"batch", []object{}},
+		{"put", "k", "v"},
+		{"get", "k"},
+		{"put", "k", ""},
+		{"get", "k"},
+		{"del", "k"},
+		{"get", "k"},
+		{"del", "k"},
+		{"getMany", []string{"k", "x"}},
+		{"getMany", []string{}},
+		{"batch", []object{}},
 		// Ranges.
 		fill, all,
 		{"iterate", object{"reverse": true}},
@@ -70,13 +80,23 @@ func TestAnswers(t *testing.T) {
 		{"iterate", object{"lt": ""}},
 		{"iterate", object{"gte": "", "limit": 1}},
 		// Clears.
-		{"clear", object{"limit": 1}}, all,
-		{"clear", object{"limit": 1, "reverse": true}}, all,
-		{"clear", object{"gt": "b", "lte": "c"}}, all,
-		{"clear", object{"limit": 0}}, all,
-		{"clear"}, all,
+		{"clear", object{"limit": 1}},
+		all,
+		{"clear", object{"limit": 1, "reverse": true}},
+		all,
+		{"clear", object{"gt": "b", "lte": "c"}},
+		all,
+		{"clear", object{"limit": 0}},
+		all,
+		{"clear"},
+		all,
 		// Arguments that are refused, by whichever end.
-		{"put", "", "v"}, {"get", ""}, {"del", ""}, {"put", "k", nil}, {"put", nil, "v"}, {"getMany", []string{""}},
+		{"put", "", "v"},
+		{"get", ""},
+		{"del", ""},
+		{"put", "k", nil},
+		{"put", nil, "v"},
+		{"getMany", []string{""}},
 		{"batch", []object{{"type": "put", "key": "", "value": "v"}}},
 		{"batch", []object{{"type": "move", "key": "k"}}},
 		all,
@@ -84,12 +104,19 @@ func TestAnswers(t *testing.T) {
 	// The host of multileveldown forgets a bound that is beside another.
 	twoBounds := []call{
 		fill,
-		{"iterate", object{"gt": "a", "gte": "c"}}, {"iterate", object{"gt": "c", "gte": "a"}},
-		{"iterate", object{"lt": "b", "lte": "c"}}, {"iterate", object{"lt": "c", "lte": "a", "reverse": true}},
+		{"iterate", object{"gt": "a", "gte": "c"}},
+		{"iterate", object{"gt": "c", "gte": "a"}},
+		{"iterate", object{"lt": "b", "lte": "c"}},
+		{"iterate", object{"lt": "c", "lte": "a", "reverse": true}},
 	}
 	readonly := []call{
-		{"put", "k", "v"}, {"del", "k"}, {"batch", []object{{"type": "del", "key": "k"}}}, {"clear"},
-		{"get", "k"}, {"getMany", []string{"k"}}, all,
+		{"put", "k", "v"},
+		{"del", "k"},
+		{"batch", []object{{"type": "del", "key": "k"}}},
+		{"clear"},
+		{"get", "k"},
+		{"getMany", []string{"k"}},
+		all,
 	}
 
 	for _, tt := range []struct {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/multileveldown/mld/client"
 )
 
 // workload is one thing to measure.
@@ -127,9 +129,12 @@ func startPeers(ctx context.Context, dir, modules string, s settings) ([]peer, e
 	var peers []peer
 	for _, start := range []func() (peer, error){
 		func() (peer, error) { return startInProcess("pebble", dir) },
-		func() (peer, error) { return startServer("pebble", dir) },
+		func() (peer, error) { return startServer("mld, pebble", "pebble", dir, nil) },
+		func() (peer, error) {
+			return startServer("mld, pebble, at least once", "pebble", dir, &client.Options{ExactlyOnce: client.ExactlyOnceOff})
+		},
 		func() (peer, error) { return startInProcess("leveldb", dir) },
-		func() (peer, error) { return startServer("leveldb", dir) },
+		func() (peer, error) { return startServer("mld, leveldb", "leveldb", dir, nil) },
 		func() (peer, error) { return startNode("many-level", dir, modules) },
 		func() (peer, error) { return startNode("multileveldown", dir, modules) },
 	} {

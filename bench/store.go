@@ -50,15 +50,16 @@ func startInProcess(engine, dir string) (peer, error) {
 	return &handles{label: engine + " in process", stores: []mld.Store{s}}, nil
 }
 
-// startServer starts the command in a process of its own.
-func startServer(engine, dir string) (peer, error) {
+// startServer starts the command in a process of its own, for clients with
+// options o.
+func startServer(label, engine, dir string, o *client.Options) (peer, error) {
 	bin := filepath.Join(dir, "mld")
 	if _, err := os.Stat(bin); err != nil {
 		if out, err := exec.Command("go", "build", "-o", bin, "./cmd/mld").CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build the command: %w\n%s", err, out)
 		}
 	}
-	cmd := exec.Command(bin, "serve", filepath.Join(dir, engine+"-served"), "--store", engine, "--listen", "tcp://127.0.0.1:0")
+	cmd := exec.Command(bin, "serve", filepath.Join(dir, label), "--store", engine, "--listen", "tcp://127.0.0.1:0")
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -77,8 +78,8 @@ func startServer(engine, dir string) (peer, error) {
 		return nil, err
 	}
 	return &handles{
-		label: "mld, " + engine,
-		dial:  func() (mld.Store, error) { return client.New(dial, nil), nil },
+		label: label,
+		dial:  func() (mld.Store, error) { return client.New(dial, o), nil },
 		stop: func() error {
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				return err

@@ -45,6 +45,7 @@ var policy = map[string][]string{
 	"view/cborcodec":     {"view", "github.com/fxamacker/cbor/v2"},
 	"internal/faultconn": {".", "wire"},
 	"internal/history":   {".", "github.com/anishathalye/porcupine"},
+	"internal/workload":  {".", "github.com/HdrHistogram/hdrhistogram-go"},
 
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},

@@ -120,7 +120,7 @@ can use it at a time, and reads and writes such a store from the command line.
 	}
 	for _, c := range []*cobra.Command{
 		a.getCommand(), a.putCommand(), a.delCommand(), a.scanCommand(), a.clearCommand(),
-		a.batchCommand(), a.importCommand(), a.exportCommand(), a.statsCommand(),
+		a.batchCommand(), a.importCommand(), a.exportCommand(), a.statsCommand(), a.benchCommand(),
 	} {
 		c.GroupID = "entries"
 		root.AddCommand(c)

@@ -105,6 +105,23 @@ func TestBenchKeepsOut(t *testing.T) {
 	}
 }
 
+// TestBenchWrongValue is about a server whose entries are spoilt meanwhile.
+func TestBenchWrongValue(t *testing.T) {
+	t.Parallel()
+	p := serve(t, "--store", "memory")
+	done := make(chan result, 1)
+	go func() {
+		defer close(done)
+		done <- cli(t, "bench", "--db", p.address, "--workload", "get", "--keys", "1", "--duration", "50s")
+	}()
+	const key = "bench:0000000000"
+	for cli(t, "get", "--db", p.address, key).code != exitOK { // until it is loaded
+	}
+	cli(t, "put", "--db", p.address, key, "theirs").ok(t)
+	(<-done).failed(t, exitFailed, key, "not one that was written")
+	p.stop()
+}
+
 func TestShortDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0ns", 999: "999ns", 1000: "1.00µs", 12345: "12.3µs", 123456: "123µs", 1234567: "1.23ms", 61 * time.Second: "61.0s",

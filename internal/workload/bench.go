@@ -35,8 +35,13 @@ func New(stores []mld.Store, o *Options) (*Bench, error) {
 // finds out whether the store takes any; if not, the error is
 // [mld.ErrReadOnly].
 func (b *Bench) Check(ctx context.Context, writes bool) error {
+	walk, stillThere, stop := b.patient(ctx)
+	defer stop()
 	entries := int64(0)
-	for e, err := range mld.All(ctx, b.stores[0], &mld.IterOptions{Range: keyRange(b.o.Prefix)}) {
+	for e, err := range mld.All(walk, b.stores[0], &mld.IterOptions{Range: keyRange(b.o.Prefix)}) {
+		if walk.Err() != nil {
+			return context.Cause(walk)
+		}
 		if err != nil {
 			return err
 		}
@@ -47,7 +52,10 @@ func (b *Bench) Check(ctx context.Context, writes bool) error {
 				Msg: fmt.Sprintf("this entry is somebody else's; use another prefix than %q", b.o.Prefix),
 			}
 		}
-		if entries++; entries%progressEntries == 0 {
+		if entries++; entries%moveEntries == 0 {
+			stillThere()
+		}
+		if entries%progressEntries == 0 {
 			b.o.OnProgress(Progress{What: "looking at what is there", Entries: entries})
 		}
 	}
@@ -121,4 +129,18 @@ func (b *Bench) call(ctx context.Context, f func(context.Context) error) error {
 		defer cancel()
 	}
 	return f(ctx)
+}
+
+// patient returns a context that ends when stillThere was not called for the
+// timeout.
+func (b *Bench) patient(ctx context.Context) (patient context.Context, stillThere, stop func()) {
+	if b.o.Timeout == 0 {
+		return ctx, func() {}, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(b.o.Timeout, func() { cancel(context.DeadlineExceeded) })
+	return ctx, func() { timer.Reset(b.o.Timeout) }, func() {
+		timer.Stop()
+		cancel(nil)
+	}
 }

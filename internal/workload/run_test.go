@@ -274,6 +274,29 @@ func TestNoAnswer(t *testing.T) {
 			}
 		})
 	}
+	t.Run("check", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &altered{Store: memstore.New()}
+			b := loaded(t, s, Options{Keys: 2000, Timeout: 5 * time.Second})
+			// A context is heeded when the store is asked.
+			ask := func(took time.Duration) {
+				s.next = func(it mld.Iterator) bool {
+					<-time.After(took)
+					return it.Next()
+				}
+			}
+			ask(10 * time.Millisecond)
+			if err := b.Check(t.Context(), false); err != nil {
+				t.Errorf("20 s of answers: %v", err)
+			}
+			ask(6 * time.Second)
+			begin := time.Now()
+			err := b.Check(t.Context(), false)
+			if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took > 7*time.Second {
+				t.Errorf("no answer: %v after %v", err, took)
+			}
+		})
+	})
 	t.Run("nothing is asked", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := slow(func(int64) time.Duration { return time.Millisecond })

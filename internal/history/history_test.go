@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -144,12 +145,12 @@ func TestTimeout(t *testing.T) {
 // TestRecord checks that what a right store does is recorded as right, and what
 // a wrong one does is found.
 func TestRecord(t *testing.T) {
-	run := func(store mld.Store) error {
+	run := func(store mld.Store, seed uint64) error {
 		var log Log
 		var wg sync.WaitGroup
 		for id := range 4 {
 			c := log.Client(id, store)
-			rnd := rand.New(rand.NewPCG(1, uint64(id)))
+			rnd := rand.New(rand.NewPCG(seed, uint64(id)))
 			wg.Go(func() {
 				ctx := context.Background()
 				for i := range 50 {
@@ -182,15 +183,39 @@ func TestRecord(t *testing.T) {
 		wg.Wait()
 		return Check(log.Ops(), time.Minute)
 	}
-	if err := run(memstore.New()); err != nil {
+	if err := run(memstore.New(), 1); err != nil {
 		t.Error(err)
 	}
-	var v *Violation
-	if err := run(forgetful{memstore.New()}); !errors.As(err, &v) {
-		t.Errorf("a store that forgets deletes: %v", err)
+	for name, open := range map[string]func() mld.Store{
+		"forgets deletes": func() mld.Store { return forgetful{memstore.New()} },
+		"splits batches":  func() mld.Store { return splitting{memstore.New()} },
+	} {
+		var v *Violation
+		var err error
+		for seed := uint64(1); !errors.As(err, &v); seed++ {
+			if err != nil || seed > 300 {
+				t.Errorf("a store that %s: %v", name, err)
+				break
+			}
+			err = run(open(), seed)
+		}
 	}
 }
 
 type forgetful struct{ mld.Store }
 
 func (forgetful) Delete(context.Context, []byte, *mld.WriteOptions) error { return nil }
+
+type splitting struct{ mld.Store }
+
+func (s splitting) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	for _, op := range b.Ops() {
+		var one mld.Batch
+		one.Append(op)
+		if err := s.Store.Apply(ctx, &one, o); err != nil {
+			return err
+		}
+		runtime.Gosched()
+	}
+	return nil
+}

@@ -43,7 +43,7 @@ func TestLinearizable(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					cuts += meet(t, store, seed, &log)
+					cuts += meet(t, store, seed, &log, t.Errorf)
 					if err := store.Close(); err != nil {
 						t.Error(err)
 					}
@@ -87,8 +87,8 @@ const (
 )
 
 // meet records what clients do to a store through a server, and returns how
-// many connections were cut.
-func meet(t *testing.T, store mld.Store, seed uint64, log *history.Log) int {
+// many connections were cut. Operations that fail are reported.
+func meet(t *testing.T, store mld.Store, seed uint64, log *history.Log, report func(string, ...any)) int {
 	h := &host{t: t}
 	h.start(store)
 	var cuts atomic.Int64
@@ -107,7 +107,7 @@ func meet(t *testing.T, store mld.Store, seed uint64, log *history.Log) int {
 		var mine sync.WaitGroup
 		for g := range meetGoroutines {
 			n := id*meetGoroutines + g
-			work := func() { doAnything(t, log.Client(n, c), n, rand.New(rand.NewPCG(seed, uint64(n)))) }
+			work := func() { doAnything(log.Client(n, c), n, rand.New(rand.NewPCG(seed, uint64(n))), report) }
 			mine.Go(work)
 			workers.Go(mine.Wait)
 		}
@@ -136,7 +136,7 @@ func meet(t *testing.T, store mld.Store, seed uint64, log *history.Log) int {
 }
 
 // doAnything does one operation after the other. Every value is another one.
-func doAnything(t *testing.T, c *history.Client, id int, rnd *rand.Rand) {
+func doAnything(c *history.Client, id int, rnd *rand.Rand, report func(string, ...any)) {
 	key := func() []byte { return []byte{'a' + byte(rnd.IntN(meetKeys))} }
 	for i := range meetOps {
 		time.Sleep(time.Duration(rnd.Int64N(int64(5 * time.Millisecond))))
@@ -178,7 +178,7 @@ func doAnything(t *testing.T, c *history.Client, id int, rnd *rand.Rand) {
 		}
 		cancel()
 		if err != nil && !hasty {
-			t.Errorf("goroutine %d, operation %d: %v", id, i, err)
+			report("goroutine %d, operation %d: %v", id, i, err)
 		}
 	}
 }

@@ -2,10 +2,44 @@ package robustness
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/internal/history"
 )
+
+// TestUnsynced cuts the power of a machine whose store says that writes are
+// synced, and syncs none.
+func TestUnsynced(t *testing.T) {
+	for seed := uint64(1); seed <= 200; seed++ {
+		var log history.Log
+		synctest.Test(t, func(t *testing.T) {
+			m := newMachine(t, seed)
+			m.wrap = func(s mld.Store) mld.Store { return unsyncing{s} }
+			meetInTheDark(m, seed, &log, func(string, ...any) {})
+		})
+		var v *history.Violation
+		if err := history.Check(log.Ops(), time.Minute); errors.As(err, &v) {
+			t.Logf("found with seed %d", seed)
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("no seed finds it")
+}
+
+type unsyncing struct{ mld.Store }
+
+func (s unsyncing) Apply(ctx context.Context, b *mld.Batch, _ *mld.WriteOptions) error {
+	return s.Store.Apply(ctx, b, mld.NoSync)
+}
 
 // TestMutants builds servers with a fault each, and runs the test that must find
 // it. One that does not is worth nothing.

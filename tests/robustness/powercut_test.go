@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -27,6 +28,10 @@ type machine struct {
 	disk  *vfs.MemFS
 	store *pebblestore.Store
 	rnd   *rand.Rand
+	wrap  func(mld.Store) mld.Store // what is served, if it is not nil
+
+	unplug func() // cuts the power, once
+	timer  *time.Timer
 
 	// kept is how much, in percent, of what was not synced a power cut leaves.
 	kept int
@@ -41,31 +46,42 @@ func openPebble(t *testing.T, fs vfs.FS) *pebblestore.Store {
 	return store
 }
 
-// boot starts the server, and returns what is closed when the power has gone,
-// which happens before the nth operation on the disk that changes it.
+// boot starts the server, and returns what is closed when the power has gone:
+// before the nth operation on the disk that changes it, or after some time if
+// that comes first. With 0 it stays.
 func (m *machine) boot(n int) (gone <-chan struct{}) {
 	m.t.Helper()
 	cut := make(chan struct{})
 	disk := m.disk
+	m.unplug = sync.OnceFunc(func() {
+		// Whoever was told something before it was on disk shall know it.
+		for range 1000 {
+			runtime.Gosched()
+		}
+		// First nobody hears of this machine any more, and then the disk is as
+		// it is.
+		for _, l := range m.links {
+			l.cut(true)
+		}
+		m.disk = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: m.kept, RNG: m.rnd})
+		close(cut)
+	})
+	m.timer = nil
+	if n > 0 {
+		m.timer = time.AfterFunc(time.Duration(n)*2*time.Millisecond, m.unplug)
+	}
 	var done atomic.Int64
-	power := errorfs.InjectorFunc(func(op errorfs.Op) error {
+	m.store = openPebble(m.t, errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && done.Add(1) == int64(n) {
-			// Whoever was told something before it was on disk shall know it.
-			for range 1000 {
-				runtime.Gosched()
-			}
-			// First nobody hears of this machine any more, and then the disk
-			// is as it is.
-			for _, l := range m.links {
-				l.cut(true)
-			}
-			m.disk = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: m.kept, RNG: m.rnd})
-			close(cut)
+			m.unplug()
 		}
 		return nil
-	})
-	m.store = openPebble(m.t, errorfs.Wrap(disk, power))
-	m.start(m.store)
+	})))
+	if m.wrap != nil {
+		m.start(m.wrap(m.store))
+	} else {
+		m.start(m.store)
+	}
 	for _, l := range m.links {
 		l.cut(false)
 	}
@@ -74,6 +90,9 @@ func (m *machine) boot(n int) (gone <-chan struct{}) {
 
 // halt ends what runs on after the power has gone: nobody sees that.
 func (m *machine) halt() {
+	if m.timer != nil && !m.timer.Stop() {
+		m.unplug() // returns when it is done
+	}
 	m.stop()
 	if err := m.store.Close(); err != nil {
 		m.t.Error(err)
@@ -134,20 +153,25 @@ func TestPowerCut(t *testing.T) {
 	first := eachSeed(t, func(seed uint64) {
 		var log history.Log
 		synctest.Test(t, func(t *testing.T) {
-			m := newMachine(t, seed)
-			var clients sync.WaitGroup
-			for id := range meetClients {
-				c := m.client()
-				clients.Go(func() {
-					doAnything(t, log.Client(id, c), id, rand.New(rand.NewPCG(seed, uint64(id))))
-					c.Close()
-				})
-			}
-			total += m.run(5, &clients)
+			total += meetInTheDark(newMachine(t, seed), seed, &log, t.Errorf)
 		})
 		check(t, &log)
 	})
 	t.Logf("seeds from %d on: %d power cuts", first, total)
+}
+
+// meetInTheDark records what clients do to a machine whose power is cut, and
+// returns how often it was.
+func meetInTheDark(m *machine, seed uint64, log *history.Log, report func(string, ...any)) int {
+	var clients sync.WaitGroup
+	for id := range meetClients {
+		c := m.client()
+		clients.Go(func() {
+			doAnything(log.Client(id, c), id, rand.New(rand.NewPCG(seed, uint64(id))), report)
+			c.Close()
+		})
+	}
+	return m.run(5, &clients)
 }
 
 // TestPowerCutUnsynced writes pairs of entries, some synced, and looks at the

@@ -19,7 +19,7 @@ import (
 type altered struct {
 	mld.Store
 	get   func(ctx context.Context, key []byte) ([]byte, error)
-	put   func(ctx context.Context, key, value []byte) error
+	put   func(ctx context.Context, key, value []byte, o *mld.WriteOptions) error
 	clear func() error
 	next  func(it mld.Iterator) bool // of an iterator
 }
@@ -35,7 +35,7 @@ func (s *altered) Put(ctx context.Context, key, value []byte, o *mld.WriteOption
 	if s.put == nil {
 		return s.Store.Put(ctx, key, value, o)
 	}
-	return s.put(ctx, key, value)
+	return s.put(ctx, key, value, o)
 }
 
 func (s *altered) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
@@ -383,12 +383,12 @@ func TestErrorsCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &altered{Store: memstore.New()}
 		var n atomic.Int64
-		s.put = func(ctx context.Context, key, value []byte) error {
+		s.put = func(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
 			<-time.After(time.Millisecond)
 			if n.Add(1)%4 == 0 {
 				return &mld.Error{Code: mld.CodeRefused, Msg: "every fourth"}
 			}
-			return s.Store.Put(ctx, key, value, nil)
+			return s.Store.Put(ctx, key, value, o)
 		}
 		b := loaded(t, s, Options{Keys: 10, Duration: time.Second})
 		result, err := b.Run(t.Context(), "put")
@@ -400,6 +400,79 @@ func TestErrorsCount(t *testing.T) {
 			t.Errorf("%+v, %v", o, result.Err)
 		}
 	})
+}
+
+// TestInserts is about keys that a workload adds, of which every third fails.
+func TestInserts(t *testing.T) {
+	for _, failing := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &altered{Store: memstore.New()}
+			var puts, newest int64
+			s.put = func(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
+				<-time.After(time.Millisecond)
+				if puts++; failing && puts%3 == 0 {
+					return mld.ErrLimitExceeded
+				}
+				return s.Store.Put(ctx, key, value, o)
+			}
+			s.get = func(ctx context.Context, key []byte) ([]byte, error) {
+				<-time.After(time.Millisecond)
+				if index, _ := parseKey(key, DefaultPrefix); index >= 10 {
+					newest++
+				}
+				return s.Store.Get(ctx, key)
+			}
+			b := loaded(t, s, Options{Keys: 10, Duration: time.Second})
+			result, err := b.Run(t.Context(), "ycsb-d")
+			if err != nil {
+				t.Fatal(err)
+			}
+			gets := result.Operations[0]
+			if newest < gets.Count/2 {
+				t.Errorf("%d of %d gets were of what had been inserted", newest, gets.Count)
+			}
+			if missed := gets.NotFound > 0; missed != failing {
+				t.Errorf("%d gets found nothing, though inserts failed: %v", gets.NotFound, failing)
+			}
+		})
+	}
+}
+
+// TestOptionsOfARun is about the options that alter what a workload does.
+func TestOptionsOfARun(t *testing.T) {
+	var durability mld.Durability
+	var last string
+	s := &altered{Store: memstore.New()}
+	s.put = func(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
+		durability, last = o.Durable(mld.DurabilityDefault), string(key)
+		return s.Store.Put(ctx, key, value, o)
+	}
+	b := loaded(t, s, Options{
+		Keys: 1000, Duration: time.Nanosecond, Write: mld.NoSync, ReadFraction: new(1.0), Distribution: Sequential,
+	})
+	for _, c := range []struct {
+		workload string
+		want     mld.Durability
+	}{{"put", mld.DurabilityNoSync}, {"put-sync", mld.DurabilitySync}} {
+		result, err := b.Run(t.Context(), c.workload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := result.Operations; len(o) != 1 || o[0].Kind != Put || o[0].Count != 1 || durability != c.want {
+			t.Errorf("%s: %+v, %v; want one put, %v", c.workload, o, durability, c.want)
+		}
+		if want := "bench:0000000000"; last != want {
+			t.Errorf("%s: the first key is %s, want %s", c.workload, last, want)
+		}
+	}
+	b.o.InFlight = 20
+	result, err := b.Run(t.Context(), "mixed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := result.Operations; len(o) != 1 || o[0].Kind != Get || o[0].Count != 20 {
+		t.Errorf("mixed: %+v, want 20 gets", o)
+	}
 }
 
 // TestNotLoaded is about entries that are not there and need not be.

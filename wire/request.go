@@ -437,8 +437,18 @@ func (r *Request) decodeIteratorMultileveldown(s *scanner, limits *Limits) (hasI
 	}
 	if r.Opens = options != nil && r.Credit > 0; r.Opens {
 		err = r.decodeOptions(Multileveldown, options, limits)
+	} else {
+		r.Lease = 0 // which is given when an iterator is opened
 	}
+	r.settleLease()
 	return hasID, err
+}
+
+// settleLease drops what means nothing without a lease.
+func (r *Request) settleLease() {
+	if r.Lease == 0 {
+		r.Resume, r.Strict = false, false
+	}
 }
 
 // decodeRead decodes the extensions that iterators have in both dialects.
@@ -479,6 +489,7 @@ func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID boo
 			r.decodeRead(s)
 		}
 	}
+	r.settleLease()
 	switch {
 	case !hasSeq:
 		return hasID, errMissing(r.Tag, "seq")
@@ -588,6 +599,9 @@ func (r *Request) decodeHello(s *scanner) error {
 		case fieldHelloAnswered:
 			r.Answered = s.boolean()
 		}
+	}
+	if r.Client == (ClientID{}) {
+		r.Session, r.Answered = false, false // there can be none
 	}
 	switch {
 	case s.bad:

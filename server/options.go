@@ -54,6 +54,11 @@ type Options struct {
 	// that is gone is found by TCP's own keep-alive.
 	IdleTimeout time.Duration
 
+	// MessageTimeout closes a connection that has begun to send a message, its
+	// first or a later one, and has not sent all of it for so long, slowly or
+	// not at all. The default is 2 minutes; negative is never.
+	MessageTimeout time.Duration
+
 	// WriteTimeout closes a connection that has not taken an answer for so
 	// long. The default is 2 minutes; negative is never.
 	WriteTimeout time.Duration
@@ -94,6 +99,12 @@ type Limits struct {
 	// Page is the size in bytes of a message of entries that a client may ask
 	// for (max-page); 256 KiB.
 	Page int
+	// ConnInFlight is how many bytes the buffers of one connection may have
+	// (max-connection-bytes), counted as for InFlight; three quarters of that.
+	// One that is receiving the largest message while it sends the largest
+	// answer takes up to a quarter more than both, and for each operation of a
+	// large batch there are 112 bytes.
+	ConnInFlight int
 	// InFlight is how many bytes the buffers of all connections may have
 	// together (max-in-flight-bytes); 256 MiB. Of each buffer, of which a
 	// connection has one to read and one to write, the first 128 KiB are not
@@ -110,7 +121,9 @@ const (
 	defaultLeases       = 4096
 	defaultPage         = 256 << 10
 	defaultInFlight     = 256 << 20
-	defaultWriteTimeout = 2 * time.Minute
+
+	defaultMessageTimeout = 2 * time.Minute
+	defaultWriteTimeout   = 2 * time.Minute
 
 	defaultSnapshotLease  = time.Minute
 	defaultMaxSnapshotAge = time.Hour
@@ -124,6 +137,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.MessageTimeout == 0 {
+		d.MessageTimeout = defaultMessageTimeout
 	}
 	if d.WriteTimeout == 0 {
 		d.WriteTimeout = defaultWriteTimeout
@@ -152,6 +168,7 @@ func (o *Options) withDefaults() Options {
 		{&l.Leases, defaultLeases},
 		{&l.Page, defaultPage},
 		{&l.InFlight, defaultInFlight},
+		{&l.ConnInFlight, 0}, // by default a part of InFlight, see below
 	} {
 		switch {
 		case *field.value == 0:
@@ -159,6 +176,9 @@ func (o *Options) withDefaults() Options {
 		case *field.value < 0:
 			*field.value = int(^uint(0) >> 1)
 		}
+	}
+	if l.ConnInFlight == 0 {
+		l.ConnInFlight = l.InFlight - l.InFlight/4
 	}
 	return d
 }

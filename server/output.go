@@ -22,13 +22,18 @@ const (
 )
 
 // resize accounts for a buffer, of which *size is known, that comes to be of
-// another size. Its error names the limit of what is in flight; there is none
-// for a buffer that shrinks.
+// another size. Its error names the limit of what is in flight, of the
+// connection or of all; there is none for a buffer that shrinks.
 func (c *conn) resize(size *int, to int) error {
 	if delta := max(to-freeBuffer, 0) - max(*size-freeBuffer, 0); delta != 0 {
+		if most := c.srv.opts.Limits.ConnInFlight; delta > 0 && delta > most-c.inFlight {
+			c.srv.counters.overloads.Add(1)
+			return errLimit("bytes in flight of a connection", most, "max-connection-bytes")
+		}
 		if err := c.srv.reserve(delta); err != nil {
 			return err
 		}
+		c.inFlight += delta
 	}
 	*size = to
 	return nil
@@ -56,9 +61,10 @@ func (c *conn) drop() {
 }
 
 // relax lets go of what past messages took beyond what is not counted, if memory
-// is short: this connection may be silent from now on.
+// is short: this connection may be silent from now on, or need it for what comes.
 func (c *conn) relax() {
-	if c.srv.inFlight.Load() <= int64(c.srv.opts.Limits.InFlight/2) {
+	l := &c.srv.opts.Limits
+	if c.inFlight <= l.ConnInFlight/2 && c.srv.inFlight.Load() <= int64(l.InFlight/2) {
 		return
 	}
 	c.in.Relax()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,7 +24,7 @@ import (
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newSpy()
-		srv := server.New(store, &server.Options{IdleTimeout: time.Minute})
+		srv := server.New(store, &server.Options{IdleTimeout: time.Minute, MessageTimeout: time.Hour})
 		p := dial(t, srv)
 		p.hello()
 		frame := wire.AppendGet(nil, 1, []byte("a"), 0)
@@ -46,6 +47,90 @@ func TestIdleTimeout(t *testing.T) {
 			t.Errorf("ended after %v", took)
 		}
 		p.expectEnd()
+	})
+}
+
+// TestMessageTimeout has connections ended that stop within a message, or drip it,
+// wherever in their life and in the message that is, at the time that counts from
+// where it began; and none that is silent between two messages.
+func TestMessageTimeout(t *testing.T) {
+	get := wire.AppendGet(nil, 1, []byte("a"), 0)
+	large := wire.AppendPut(nil, 2, []byte("a"), make([]byte, 300<<10), 0)
+	tooLarge := wire.AppendPut(nil, 2, []byte("a"), make([]byte, 2<<20), 0)
+	for _, test := range []struct {
+		name  string
+		begin []byte // what comes at once
+		calls int    // how many answers that has
+		drip  []byte // what comes at a byte in 7 seconds
+	}{
+		{"first byte", get[:1], 0, nil},
+		{"drip", get[:1], 0, get[1 : len(get)-1]},
+		{"large", large[:200<<10], 0, large[200<<10:]},
+		{"behind a whole message", slices.Concat(get, get[:3]), 1, nil},
+		{"refused", tooLarge[:1<<20], 1, tooLarge[1<<20:]},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := server.New(memstore.New(), &server.Options{
+					MessageTimeout: time.Minute, Limits: server.Limits{Frame: 1 << 20},
+				})
+				conn := connect(t, srv)
+				p := newPeer(t, conn, wire.ManyLevel)
+				time.Sleep(time.Hour)
+				p.hello()
+				time.Sleep(time.Hour)
+				p.send(get[:2])
+				time.Sleep(59 * time.Second)
+				p.send(get[2:])
+				p.expect(1, mld.ErrNotFound)
+				time.Sleep(time.Hour)
+				sent := make(chan struct{})
+				defer func() { p.rw.Close(); <-sent }()
+				go func() {
+					defer close(sent)
+					p.rw.Write(test.begin)
+					for _, b := range test.drip {
+						time.Sleep(7 * time.Second)
+						if _, err := p.rw.Write([]byte{b}); err != nil {
+							return
+						}
+					}
+				}()
+				begun := time.Now()
+				conn.SetReadDeadline(begun.Add(time.Hour))
+				for range test.calls {
+					p.receive()
+				}
+				r := p.receive()
+				if r.Tag != wire.TagGoodbye {
+					t.Fatalf("received tag %d, want a goodbye", r.Tag)
+				}
+				wantLimit(t, r.Err, "message-timeout")
+				if took := time.Since(begun); took != time.Minute {
+					t.Errorf("ended after %v", took)
+				}
+				p.expectEnd()
+			})
+		})
+	}
+}
+
+// TestMessageTimeoutOfOne has a client kept whose messages each take nearly as
+// long as they may, with no pause between them.
+func TestMessageTimeoutOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := dial(t, server.New(memstore.New(), &server.Options{MessageTimeout: time.Minute}))
+		p.hello()
+		frame := wire.AppendGet(nil, 1, []byte("a"), 0)
+		rest := frame
+		for range 5 {
+			p.send(rest[:len(rest)-1])
+			time.Sleep(59 * time.Second)
+			// The end of a message and the beginning of the next.
+			p.send(append(frame[len(frame)-1:], frame[:2]...))
+			p.expect(1, mld.ErrNotFound)
+			rest = frame[2:]
+		}
 	})
 }
 

@@ -88,6 +88,10 @@ func (f *FrameReader) Buffered() bool {
 	}
 }
 
+// Begun reports whether a part of the next frame has been read, or of one that is
+// passed over. An io.Reader may ask it when it is read from.
+func (f *FrameReader) Begun() bool { return f.pos < len(f.buf) || f.skip > 0 }
+
 // prefix returns the length of the frame that the buffer begins with and how
 // many bytes that length takes: 0 when it is not whole, less when it never will
 // be.

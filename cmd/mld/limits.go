@@ -10,7 +10,7 @@ import (
 // limitFlags are the limits of a server.
 type limitFlags struct {
 	connections, batchOps, keys, iterators, snapshots, clientLeases, leases count
-	frame, key, value, answer, page, inFlight                               byteSize
+	frame, key, value, answer, page, connInFlight, inFlight                 byteSize
 }
 
 func (f *limitFlags) add(c *cobra.Command) {
@@ -42,6 +42,7 @@ func (f *limitFlags) add(c *cobra.Command) {
 	flags.Var(&f.clientLeases, "max-client-leases", "iterators and snapshots that wait for one client to come back")
 	flags.Var(&f.leases, "max-leases", "iterators and snapshots that wait for clients to come back")
 	flags.Var(&f.page, "max-page", "the size of a message of entries")
+	flags.Var(&f.connInFlight, "max-connection-bytes", "what messages being received or answered take of one connection (default\nthree quarters of --max-in-flight-bytes)")
 	flags.Var(&f.inFlight, "max-in-flight-bytes", "what messages being received or answered take over all connections")
 }
 
@@ -59,6 +60,7 @@ func (f *limitFlags) limits() server.Limits {
 		ClientLeases: int(f.clientLeases),
 		Leases:       int(f.leases),
 		Page:         int(f.page),
+		ConnInFlight: int(f.connInFlight),
 		InFlight:     int(f.inFlight),
 	}
 }

@@ -43,6 +43,7 @@ type serveFlags struct {
 	memtable  byteSize
 	limits    limitFlags
 	idle      time.Duration
+	message   time.Duration
 	write     time.Duration
 	grace     time.Duration
 	logLevel  string
@@ -125,6 +126,7 @@ store is closed in either case, and a third signal ends the process at once.`,
 	flags.Var(&f.cache, "cache", "the memory for blocks that were read (default 64MiB; 32MiB for leveldb)")
 	flags.Var(&f.memtable, "memtable", "how much is written to memory before it becomes a table on disk (default\n32MiB; 4MiB for leveldb)")
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
+	flags.DurationVar(&f.message, "message-timeout", 2*time.Minute, "close a connection that has not sent the whole of a message so long after\nits beginning; 0 is never")
 	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is\nnever")
 	choiceFlag(c, &f.sessions, "sessions", sessionsOn, "whether writes that are sent again are recognised", sessionsOn, sessionsOff)
 	flags.DurationVar(&f.sessionLease, "session-lease", 24*time.Hour, "how long a client that is not connected is remembered")
@@ -202,8 +204,8 @@ func (f *serveFlags) check(dir string) error {
 		return usageError("--store memory and a directory, %s, exclude each other", dir)
 	case !memory && dir == "":
 		return usageError("give the directory of the store, or --store memory; see 'mld serve --help'")
-	case f.idle < 0 || f.write < 0 || f.grace < 0:
-		return usageError("--idle-timeout, --write-timeout and --grace must not be negative")
+	case f.idle < 0 || f.message < 0 || f.write < 0 || f.grace < 0:
+		return usageError("--idle-timeout, --message-timeout, --write-timeout and --grace must not be negative")
 	case f.sessionLease <= 0 || f.maxSnapshotAge <= 0 || f.snapshotLease < 0:
 		return usageError("--session-lease and --max-snapshot-age must be positive, and --snapshot-lease not negative")
 	}
@@ -343,17 +345,21 @@ func (f *serveFlags) drain(srv *server.Server, signals <-chan os.Signal) error {
 
 func (f *serveFlags) options() *server.Options {
 	o := &server.Options{
-		ReadOnly:     f.readOnly,
-		Limits:       f.limits.limits(),
-		IdleTimeout:  f.idle,
-		WriteTimeout: f.write,
-		Logger:       f.logger,
+		ReadOnly:       f.readOnly,
+		Limits:         f.limits.limits(),
+		IdleTimeout:    f.idle,
+		MessageTimeout: f.message,
+		WriteTimeout:   f.write,
+		Logger:         f.logger,
 
 		SnapshotLease:  f.snapshotLease,
 		MaxSnapshotAge: f.maxSnapshotAge,
 	}
 	if o.SnapshotLease == 0 {
 		o.SnapshotLease = -1
+	}
+	if o.MessageTimeout == 0 {
+		o.MessageTimeout = -1
 	}
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = -1

@@ -300,7 +300,7 @@ func (t trickle) Read(p []byte) (int, error) { return t.r.Read(p[:min(len(p), 64
 // writesHealthy reports whether a message, in any dialect, changes what is a
 // healthy client's.
 func writesHealthy(body []byte) bool {
-	var first, last = []byte(healthyKeys), []byte(healthyKeys + "\xff")
+	first, last := []byte(healthyKeys), []byte(healthyKeys+"\xff")
 	for _, d := range []wire.Dialect{wire.Multileveldown, wire.ManyLevel} {
 		var r wire.Request
 		if _, err := r.Decode(d, body, &wire.DefaultLimits); err != nil || !r.IsWrite() {

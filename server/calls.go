@@ -55,6 +55,9 @@ func (c *conn) getMany() error {
 			if answer.Size(c.out)+len(value) > most {
 				return errLimit("bytes of an answer to a get-many", most, "max-answer")
 			}
+			if err := c.mayAnswer(answer.Size(c.out) + len(value)); err != nil {
+				return err
+			}
 			if err := c.room(len(value) + overhead); err != nil {
 				return err
 			}
@@ -87,6 +90,7 @@ func (c *conn) snapshot() error {
 		}
 		delete(c.snapshots, c.req.Snapshot)
 		err = held.Close()
+		c.srv.snapshots.Add(-1)
 	case c.req.Tag == wire.TagSnapshotClose:
 	case ok && held.inherited: // the answer to its taking was lost
 	case ok:
@@ -94,18 +98,28 @@ func (c *conn) snapshot() error {
 	case len(c.snapshots) >= c.srv.opts.Limits.Snapshots:
 		err = errLimit("snapshots of a connection", c.srv.opts.Limits.Snapshots, "max-snapshots")
 	default:
-		var s mld.Snapshot
-		if s, err = c.srv.visible.NewSnapshot(c.ctx); err == nil {
-			if c.snapshots == nil {
-				c.snapshots = make(map[uint32]*snapshot)
-			}
-			c.snapshots[c.req.Snapshot] = &snapshot{Snapshot: s, opened: time.Now()}
-		}
+		err = c.openSnapshot()
 	}
 	if err != nil {
 		return c.fail(err)
 	}
 	c.out = wire.AppendOK(c.out, c.req.ID)
+	return nil
+}
+
+func (c *conn) openSnapshot() error {
+	if err := admit(&c.srv.snapshots, "snapshots of all connections", c.srv.opts.Limits.TotalSnapshots, "max-total-snapshots"); err != nil {
+		return err
+	}
+	s, err := c.srv.visible.NewSnapshot(c.ctx)
+	if err != nil {
+		c.srv.snapshots.Add(-1)
+		return err
+	}
+	if c.snapshots == nil {
+		c.snapshots = make(map[uint32]*snapshot)
+	}
+	c.snapshots[c.req.Snapshot] = &snapshot{Snapshot: s, opened: time.Now()}
 	return nil
 }
 

@@ -77,6 +77,7 @@ type conn struct {
 	busy  bool         // the pulse found it not idle; guarded by srv.mu
 
 	writeMu sync.Mutex // held while writing to the stream
+	unread  unread
 
 	readMu   sync.Mutex // held while setting the deadline of reads
 	draining bool       // the deadline of reads stays as it is; guarded by readMu
@@ -473,10 +474,11 @@ func (c *conn) release() {
 	c.cut(nil)
 	c.srv.detach(c)
 	for _, it := range c.iterators {
-		it.close()
+		c.srv.discard(it)
 	}
 	for _, s := range c.snapshots {
 		s.Close()
+		c.srv.snapshots.Add(-1)
 	}
 	c.in.Release()
 	c.drop()

@@ -84,16 +84,23 @@ func (c *conn) iterate() error {
 
 func (c *conn) closeIterator(it *iterator) {
 	if it != nil {
-		it.close()
+		c.srv.discard(it)
 		delete(c.iterators, it.id)
 	}
 }
 
 func (c *conn) openIterator() error {
-	if len(c.iterators) >= c.srv.opts.Limits.Iterators {
-		return c.fail(errLimit("iterators of a connection", c.srv.opts.Limits.Iterators, "max-iterators"))
-	}
 	req := &c.req
+	var held *iterator // that the client asks for again
+	if req.Lease > 0 && c.tenant != nil {
+		held = c.claim(req.Lease)
+	}
+	if err := c.admitIterator(); err != nil {
+		if held != nil {
+			held.close()
+		}
+		return c.fail(err)
+	}
 	it := &iterator{
 		id: req.ID, seq: req.Seq, snapshot: req.Snapshot,
 		flow:    wire.NewFlow(c.dialect, req, c.srv.opts.Limits.Page),
@@ -108,7 +115,7 @@ func (c *conn) openIterator() error {
 	c.iterators[it.id] = it
 	switch {
 	case req.Lease > 0 && c.tenant != nil:
-		c.openLeased(it)
+		c.openLeased(it, held)
 	case !it.limited || it.limit > 0:
 		it.it, it.err = c.newIterator(c.ctx, c.req.Range)
 	}
@@ -121,6 +128,15 @@ func (c *conn) openIterator() error {
 		it.skip = append([]byte{}, req.Bookmark...)
 	}
 	return c.pump(it)
+}
+
+// admitIterator counts one more iterator, unless there are as many as may be.
+func (c *conn) admitIterator() error {
+	l := &c.srv.opts.Limits
+	if len(c.iterators) >= l.Iterators {
+		return errLimit("iterators of a connection", l.Iterators, "max-iterators")
+	}
+	return admit(&c.srv.iterators, "iterators of all connections", l.TotalIterators, "max-total-iterators")
 }
 
 // newIterator opens what c.req asks for, without its limit, over a range.

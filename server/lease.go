@@ -22,11 +22,10 @@ type leasing struct {
 	last   []byte // the last key of all, if it is known: where a reverse walk without bound began
 }
 
-// openLeased finds the iterator that c.req asks for again, or opens it.
-func (c *conn) openLeased(it *iterator) {
+// openLeased goes on with the iterator that is held for c.req, or opens one.
+func (c *conn) openLeased(it, held *iterator) {
 	req := &c.req
 	it.lease, it.opened, it.rng = req.Lease, time.Now(), req.Range.Clone()
-	held := c.srv.claim(c.tenant, req.Lease)
 	if held != nil && (!req.Resume || !it.adopt(held)) {
 		held.close()
 		held = nil

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/server"
@@ -263,4 +265,160 @@ func TestPageBudget(t *testing.T) {
 			t.Errorf("asked for %d: %d entries in %d pages", size, entries, pages)
 		}
 	}
+}
+
+// TestTotalIterators has the iterators of all connections counted, those that are
+// kept of a client without one among them, until each is closed in whatever way.
+func TestTotalIterators(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		fill(t, store, "", 10)
+		srv := server.New(store, &server.Options{Limits: server.Limits{TotalIterators: 3}})
+		open := func(p *peer, o wire.IteratorOpen) error {
+			_, _, err := p.scan(o, 1)
+			return err
+		}
+		leaser, p, other := dial(t, srv), dial(t, srv), newPeer(t, connect(t, srv), wire.Multileveldown)
+		leaser.helloAs(1, false)
+		if err := open(leaser, wire.IteratorOpen{ID: 1, Limit: -1, Lease: 1}); err != nil {
+			t.Fatal(err)
+		}
+		leaser.rw.Close()
+		synctest.Wait()
+		if err := open(p, wire.IteratorOpen{ID: 1, Limit: -1}); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(other, wire.IteratorOpen{ID: 0, Limit: 0}); err != nil { // it ends, and stays until it is closed
+			t.Fatal(err)
+		}
+		wantLimit(t, open(p, wire.IteratorOpen{ID: 2, Limit: -1}), "max-total-iterators")
+		if n := metric(t, srv, "server_open_iterators"); n != 3 {
+			t.Errorf("%v open", n)
+		}
+		// One that goes on is no further one.
+		leaser = dial(t, srv)
+		leaser.helloAs(1, false)
+		if err := open(leaser, wire.IteratorOpen{ID: 1, Limit: -1, Lease: 1, Resume: true, Strict: true}); err != nil {
+			t.Error(err)
+		}
+		other.send(wire.AppendIteratorClose(nil, other.d, 0))
+		synctest.Wait()
+		if err := open(p, wire.IteratorOpen{ID: 3, Limit: -1}); err != nil {
+			t.Error(err)
+		}
+		leaser.rw.Close()
+		synctest.Wait()
+		p.rw.Close()
+		synctest.Wait()
+		if n := metric(t, srv, "server_open_iterators"); n != 1 {
+			t.Errorf("%v open, want the one that is kept", n)
+		}
+		srv.Close()
+		if n := metric(t, srv, "server_open_iterators"); n != 0 {
+			t.Errorf("%v open after all", n)
+		}
+	})
+}
+
+// TestTotalSnapshots has the snapshots of all connections counted.
+func TestTotalSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := server.New(memstore.New(), &server.Options{Limits: server.Limits{TotalSnapshots: 2}})
+		leaser, p := dial(t, srv), dial(t, srv)
+		leaser.helloAs(1, false)
+		p.hello()
+		leaser.send(wire.AppendSnapshotOpen(nil, 1, 1))
+		leaser.expect(1, nil)
+		leaser.rw.Close()
+		p.send(wire.AppendSnapshotOpen(nil, 1, 1))
+		p.expect(1, nil)
+		p.send(wire.AppendSnapshotOpen(nil, 2, 2))
+		wantLimit(t, p.expect(2, mld.ErrLimitExceeded).Err, "max-total-snapshots")
+		p.send(wire.AppendSnapshotClose(nil, 3, 1))
+		p.expect(3, nil)
+		p.send(wire.AppendSnapshotOpen(nil, 4, 2))
+		p.expect(4, nil)
+		p.rw.Close()
+		synctest.Wait()
+		if n := metric(t, srv, "server_open_snapshots"); n != 1 {
+			t.Errorf("%v open, want the one that is kept", n)
+		}
+		srv.Close()
+		if n := metric(t, srv, "server_open_snapshots"); n != 0 {
+			t.Errorf("%v open after all", n)
+		}
+	})
+}
+
+// TestConnUnread has an answer refused that is too large to wait for its client,
+// in every way in which it can be.
+func TestConnUnread(t *testing.T) {
+	for limits, flag := range map[server.Limits]string{
+		{ConnUnread: 300 << 10}:             "max-connection-unread",
+		{Unread: 300 << 10, ConnUnread: -1}: "max-unread",
+	} {
+		store := memstore.New()
+		small, big := []byte("a"), []byte("big")
+		store.Put(t.Context(), small, make([]byte, 100<<10), nil)
+		store.Put(t.Context(), big, make([]byte, 300<<10), nil)
+		p := dial(t, server.New(store, &server.Options{Limits: limits}))
+		p.hello()
+		p.send(wire.AppendGet(nil, 1, big, 0))
+		wantLimit(t, p.expect(1, mld.ErrLimitExceeded).Err, flag)
+		p.send(wire.AppendGetMany(nil, 2, [][]byte{small, small, small}, 0))
+		wantLimit(t, p.expect(2, mld.ErrLimitExceeded).Err, flag)
+		_, _, err := p.scan(wire.IteratorOpen{ID: 3, Values: true, Limit: -1, Range: mld.Range{GTE: big}}, 0)
+		wantLimit(t, err, flag)
+		// What is smaller is read, however much of it there is.
+		var frames []byte
+		for id := range uint32(20) {
+			frames = wire.AppendGet(frames, id, small, 0)
+		}
+		p.send(frames)
+		for id := range uint32(20) {
+			p.expect(id, nil)
+		}
+	}
+}
+
+// TestUnread has the connections cut whose clients have not read for the longest,
+// and no others, when what is unread is too much.
+func TestUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		store.Put(t.Context(), []byte("a"), make([]byte, 1<<20), nil)
+		var log bytes.Buffer
+		srv := server.New(store, &server.Options{
+			Limits: server.Limits{Unread: 3<<20 + 1<<19}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		var clients []*peer
+		for range 6 {
+			p := dial(t, srv)
+			p.send(wire.AppendGet(nil, 1, []byte("a"), 0))
+			synctest.Wait()
+			time.Sleep(time.Second)
+			clients = append(clients, p)
+		}
+		if n := metric(t, srv, "server_unread_bytes"); n < 3<<20 || n > 3<<20+1<<19 {
+			t.Errorf("%v bytes are unread", n)
+		}
+		if n := metric(t, srv, "server_slow_readers_cut_total"); n != 3 {
+			t.Errorf("%v were cut", n)
+		}
+		for i, p := range clients {
+			r, err := p.tryReceive()
+			if read := err == nil && len(r.Value) == 1<<20; read != (i >= 3) {
+				t.Errorf("client %d: %v", i, err)
+			}
+			p.rw.Close()
+		}
+		synctest.Wait()
+		if n := metric(t, srv, "server_unread_bytes"); n != 0 {
+			t.Errorf("%v bytes are unread after all", n)
+		}
+		srv.Close()
+		if n := strings.Count(log.String(), "(max-unread)"); n != 3 {
+			t.Errorf("the log has the reason %d times:\n%s", n, &log)
+		}
+	})
 }

@@ -87,9 +87,15 @@ type Limits struct {
 	// Answer is the size in bytes of the answer to a get-many (max-answer); 64 MiB.
 	Answer int
 	// Iterators is how many a connection may have open (max-iterators); 1,024.
-	Iterators int
+	// TotalIterators is how many all may have, with those that are kept of clients
+	// that have lost their connection (max-total-iterators); 16,384.
+	Iterators      int
+	TotalIterators int
 	// Snapshots is how many a connection may have open (max-snapshots); 64.
-	Snapshots int
+	// TotalSnapshots is how many all may have, with those that are kept
+	// (max-total-snapshots); 4,096.
+	Snapshots      int
+	TotalSnapshots int
 	// ClientLeases is how many iterators and snapshots together are kept of a
 	// client that has lost its connection (max-client-leases); 256. Leases is
 	// how many are kept of all of them (max-leases); 4,096. What is above is
@@ -99,6 +105,15 @@ type Limits struct {
 	// Page is the size in bytes of a message of entries that a client may ask
 	// for (max-page); 256 KiB.
 	Page int
+	// ConnUnread is the size in bytes of the largest answer, or entry of an
+	// iterator, that may wait for a client to read it (max-connection-unread); three
+	// quarters of Unread. A larger one is refused. Smaller ones are not gathered
+	// beyond 64 KiB, or a page.
+	ConnUnread int
+	// Unread is how many bytes of answers may wait for all clients together to
+	// read them (max-unread); 192 MiB. Above that, the connections are closed whose
+	// clients have let the server wait for the longest.
+	Unread int
 	// ConnInFlight is how many bytes the buffers of one connection may have
 	// (max-connection-bytes), counted as for InFlight; three quarters of that.
 	// One that is receiving the largest message while it sends the largest
@@ -113,10 +128,15 @@ type Limits struct {
 }
 
 const (
-	defaultConnections  = 16384
-	defaultAnswer       = 64 << 20
-	defaultIterators    = 1024
+	defaultConnections = 16384
+	defaultAnswer      = 64 << 20
+	defaultIterators   = 1024
+
+	defaultTotalIterators = 16384
+	defaultTotalSnapshots = 4096
+
 	defaultSnapshots    = 64
+	defaultUnread       = 192 << 20
 	defaultClientLeases = 256
 	defaultLeases       = 4096
 	defaultPage         = 256 << 10
@@ -163,7 +183,11 @@ func (o *Options) withDefaults() Options {
 		{&l.Keys, wire.DefaultLimits.Keys},
 		{&l.Answer, defaultAnswer},
 		{&l.Iterators, defaultIterators},
+		{&l.TotalIterators, defaultTotalIterators},
 		{&l.Snapshots, defaultSnapshots},
+		{&l.TotalSnapshots, defaultTotalSnapshots},
+		{&l.Unread, defaultUnread},
+		{&l.ConnUnread, 0}, // by default a part of Unread, see below
 		{&l.ClientLeases, defaultClientLeases},
 		{&l.Leases, defaultLeases},
 		{&l.Page, defaultPage},
@@ -176,6 +200,9 @@ func (o *Options) withDefaults() Options {
 		case *field.value < 0:
 			*field.value = int(^uint(0) >> 1)
 		}
+	}
+	if l.ConnUnread == 0 {
+		l.ConnUnread = l.Unread - l.Unread/4
 	}
 	if l.ConnInFlight == 0 {
 		l.ConnInFlight = l.InFlight - l.InFlight/4

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
+	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -45,6 +48,9 @@ func (c *conn) room(n int) error {
 	need := len(c.out) + n
 	if need <= cap(c.out) {
 		return nil
+	}
+	if err := c.mayAnswer(n); err != nil {
+		return err
 	}
 	size := max(need, min(2*cap(c.out), need+need/4))
 	if err := c.resize(&c.outSize, size); err != nil {
@@ -101,14 +107,21 @@ func (c *conn) flush() error {
 // writeLocked writes whole messages, or cuts the connection. The caller holds
 // writeMu.
 func (c *conn) writeLocked(p []byte) error {
+	now := time.Now()
 	if c.timed != nil && c.srv.opts.WriteTimeout > 0 {
-		_ = c.timed.SetWriteDeadline(time.Now().Add(c.srv.opts.WriteTimeout))
+		_ = c.timed.SetWriteDeadline(now.Add(c.srv.opts.WriteTimeout))
 	}
+	c.srv.awaitReader(c, len(p), now)
 	n, err := c.stream.Write(p)
+	c.srv.readerDone(c)
 	c.srv.counters.sent.Add(uint64(n))
 	if err != nil {
 		// A part of a message may have left.
-		err = fmt.Errorf("mld: writing to the client: %w", err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = &mld.Error{Code: mld.CodeLimitExceeded, Msg: fmt.Sprintf("the client had not taken an answer after %s (write-timeout)", c.srv.opts.WriteTimeout)}
+		} else {
+			err = fmt.Errorf("mld: writing to the client: %w", err)
+		}
 		c.cut(err)
 	}
 	return err

@@ -28,6 +28,14 @@ type Server struct {
 	limits   wire.Limits
 	inFlight atomic.Int64 // bytes, see Limits.InFlight
 	counters counters
+
+	// What there is of what Limits bound over all connections. What is kept of
+	// clients without one is among it.
+	iterators atomic.Int64
+	snapshots atomic.Int64
+	unread    atomic.Int64 // bytes
+	shedding  atomic.Bool  // a goroutine sees to it that it becomes less
+
 	instance uint64 // a random number of this server
 	tenants  tenants
 
@@ -290,6 +298,21 @@ func (s *Server) end() {
 	s.cancel()
 	s.wg.Wait()
 	s.expire(time.Now(), true)
+}
+
+// admit counts one more of something, unless there are as many as may be.
+func admit(n *atomic.Int64, what string, limit int, flag string) error {
+	if n.Add(1) > int64(limit) {
+		n.Add(-1)
+		return errLimit(what, limit, flag)
+	}
+	return nil
+}
+
+// discard closes an iterator that is in no table any more.
+func (s *Server) discard(it *iterator) {
+	it.close()
+	s.iterators.Add(-1)
 }
 
 // reserve accounts for bytes in flight.

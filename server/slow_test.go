@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -139,7 +140,8 @@ func TestWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		store.Put(t.Context(), []byte("a"), make([]byte, 1<<20), nil)
-		srv := server.New(store, &server.Options{WriteTimeout: time.Minute})
+		var log bytes.Buffer
+		srv := server.New(store, &server.Options{WriteTimeout: time.Minute, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		p, healthy := dial(t, srv), dial(t, srv)
 		time.Sleep(time.Hour) // the deadline is that of a write, not of a connection
 		p.send(wire.AppendGet(nil, 1, []byte("a"), 0))
@@ -153,6 +155,9 @@ func TestWriteTimeout(t *testing.T) {
 		healthy.send(wire.AppendStats(nil, 2))
 		if r := healthy.expect(2, nil); !bytes.Contains(r.Value, []byte(`"server_connections":1`)) || !bytes.Contains(r.Value, []byte(`"server_in_flight_bytes":0`)) {
 			t.Errorf("not cut: %s", r.Value)
+		}
+		if !strings.Contains(log.String(), "(write-timeout)") {
+			t.Errorf("the log does not say why: %s", &log)
 		}
 		if _, err := io.Copy(io.Discard, p.rw); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)

@@ -19,6 +19,7 @@ type counters struct {
 	commits           atomic.Uint64
 	malformed         atomic.Uint64
 	overloads         atomic.Uint64
+	shed              atomic.Uint64 // connections whose clients read too slowly
 	repeated          atomic.Uint64 // numbered writes that were decided before
 	resumed, renewed  atomic.Uint64 // iterators
 	expired           atomic.Uint64 // leases
@@ -49,6 +50,10 @@ func (s *Server) Stats(ctx context.Context) (mld.Stats, error) {
 	metrics["server_malformed_messages_total"] = float64(n.malformed.Load())
 	metrics["server_overloads_total"] = float64(n.overloads.Load())
 	metrics["server_in_flight_bytes"] = float64(s.inFlight.Load())
+	metrics["server_open_iterators"] = float64(s.iterators.Load())
+	metrics["server_open_snapshots"] = float64(s.snapshots.Load())
+	metrics["server_unread_bytes"] = float64(s.unread.Load())
+	metrics["server_slow_readers_cut_total"] = float64(n.shed.Load())
 	metrics["server_sent_bytes_total"] = float64(n.sent.Load())
 	if s.opts.Sessions != nil {
 		metrics["server_sessions"] = float64(s.opts.Sessions.Len())

@@ -159,15 +159,32 @@ func (ts *tenants) forget(t *tenant) {
 	}
 }
 
-// claim takes back the iterator that an older connection left under a number,
-// or returns nil.
-func (s *Server) claim(t *tenant, lease uint64) *iterator {
-	s.tenants.Lock()
-	defer s.tenants.Unlock()
-	it := t.iterators[lease]
+// claim takes back the iterator that the client has under a number, from an older
+// connection or on this one, or returns nil. It is not counted any more.
+func (c *conn) claim(lease uint64) *iterator {
+	ts := &c.srv.tenants
+	ts.Lock()
+	it := c.tenant.iterators[lease]
 	if it != nil {
-		delete(t.iterators, lease)
-		s.tenants.leases--
+		delete(c.tenant.iterators, lease)
+		ts.leases--
+	}
+	ts.Unlock()
+	if it == nil && c.req.Resume {
+		for id, open := range c.iterators {
+			if open.lease == lease {
+				it = open
+				delete(c.iterators, id)
+				break
+			}
+		}
+	}
+	if it == nil {
+		return nil
+	}
+	c.srv.iterators.Add(-1)
+	if it.it == nil { // it has failed
+		return nil
 	}
 	return it
 }
@@ -179,7 +196,7 @@ func (s *Server) abandon(t *tenant, number uint32) {
 	defer s.tenants.Unlock()
 	for lease, it := range t.iterators {
 		if it.snapshot == number {
-			it.close()
+			s.discard(it)
 			delete(t.iterators, lease)
 			s.tenants.leases--
 		}
@@ -200,7 +217,7 @@ func (s *Server) expire(now time.Time, all bool) {
 		over := all || t.owner == nil && now.Sub(t.left) >= s.opts.SnapshotLease
 		for lease, it := range t.iterators {
 			if over || !s.young(it.opened, now) {
-				it.close()
+				s.discard(it)
 				delete(t.iterators, lease)
 				ts.leases--
 			}
@@ -211,12 +228,13 @@ func (s *Server) expire(now time.Time, all bool) {
 			}
 			for lease, it := range t.iterators {
 				if it.snapshot == number { // of the same age, or younger
-					it.close()
+					s.discard(it)
 					delete(t.iterators, lease)
 					ts.leases--
 				}
 			}
 			held.Close()
+			s.snapshots.Add(-1)
 			delete(t.snapshots, number)
 			ts.leases--
 		}

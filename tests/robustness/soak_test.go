@@ -30,7 +30,7 @@ const (
 func TestSoak(t *testing.T) {
 	connections := pick(200, 2_000)
 	// The race detector multiplies the memory of a process.
-	p := startProcess(t, build(t, "", false), "--store", "pebble", t.TempDir())
+	p := startProcess(t, build(t, "", false), "--store", "pebble", "--max-total-iterators", "none", t.TempDir())
 	healthy := client.New(tcp(p.address), nil)
 	defer healthy.Close()
 	for i := range 20 {

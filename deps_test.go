@@ -37,7 +37,7 @@ var policy = map[string][]string{
 	"store/memstore":     {".", "github.com/tidwall/btree"},
 	"store/namespace":    {"."},
 	"store/observed":     {"."},
-	"store/pebblestore":  {".", "store/probe", "github.com/cockroachdb/pebble/v2/..."},
+	"store/pebblestore":  {".", "store/probe", "internal/filelock", "github.com/cockroachdb/pebble/v2/..."},
 	"store/probe":        {"."},
 	"store/reserved":     {"."},
 	"store/storetest":    {"."},
@@ -50,6 +50,12 @@ var policy = map[string][]string{
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},
 	"server": {".", "session", "store/reserved", "wire"},
+
+	// Floor 3: an end that is one or the other.
+	"party": {
+		".", "client", "server", "session", "wire", "internal/backoff", "internal/filelock", "internal/memnet",
+		"store/leveldbstore", "store/pebblestore", "store/probe", "golang.org/x/sys/unix",
+	},
 
 	// Floor 4: programs, and the tests that need several ends.
 	"bench/...":        {"./...", "github.com/cockroachdb/pebble/v2/...", "github.com/syndtr/goleveldb/leveldb/...", "golang.org/x/sync/errgroup", "golang.org/x/term"},

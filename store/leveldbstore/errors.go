@@ -12,11 +12,13 @@ import (
 
 // fail returns err, which goleveldb gave, in the terms of package mld. The key
 // may be nil. A nil err stays nil.
-func (s *Store) fail(op string, key []byte, err error) error {
+func (s *Store) fail(op string, key []byte, err error) error { return fail(op, key, s.dir, err) }
+
+func fail(op string, key []byte, dir string, err error) error {
 	if err == nil {
 		return nil
 	}
-	e := &mld.Error{Code: code(err), Op: op, Where: s.dir, Err: err}
+	e := &mld.Error{Code: code(err), Op: op, Where: dir, Err: err}
 	if key != nil {
 		e.Key = bytes.Clone(key)
 	}

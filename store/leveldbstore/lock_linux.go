@@ -2,7 +2,6 @@ package leveldbstore
 
 import (
 	"errors"
-	"io"
 	"path/filepath"
 	"syscall"
 
@@ -10,7 +9,7 @@ import (
 )
 
 // lock takes the lock that C++ LevelDB sees and goleveldb does not take.
-func lock(dir string, readOnly bool) (io.Closer, error) {
+func lock(dir string, readOnly bool) (*Lock, error) {
 	take := filelock.Exclusive
 	if readOnly {
 		take = filelock.Shared
@@ -19,7 +18,7 @@ func lock(dir string, readOnly bool) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return &Lock{held: l}, nil
 }
 
 // holder reports whether err, from lock or goleveldb, says that somebody else

@@ -4,17 +4,20 @@ package leveldbstore
 
 import (
 	"errors"
-	"io"
 	"runtime"
 	"syscall"
+
+	"github.com/syndtr/goleveldb/leveldb/storage"
 )
 
-// lock takes nothing: goleveldb's own lock is the one that C++ LevelDB sees.
-func lock(string, bool) (io.Closer, error) { return noLock{}, nil }
-
-type noLock struct{}
-
-func (noLock) Close() error { return nil }
+// lock takes goleveldb's own lock, which is the one that C++ LevelDB sees.
+func lock(dir string, readOnly bool) (*Lock, error) {
+	files, err := storage.OpenFile(dir, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{files: files}, nil
+}
 
 // holder reports whether err, from goleveldb, says that somebody else has the
 // directory. The process is not known.

@@ -25,17 +25,21 @@ import (
 // something else, in which case nothing in it is touched.
 func Open(dir string, o *Options) (*Store, error) {
 	full := o.withDefaults()
-	if err := full.validate(dir); err != nil {
-		return nil, err
+	err := full.validate(dir)
+	s := &Store{dir: dir, o: full, lock: full.Lock, iterators: make(map[*iterator]struct{})}
+	if err == nil {
+		err = s.open()
 	}
-	s := &Store{dir: dir, o: full, iterators: make(map[*iterator]struct{})}
-	if err := s.open(); err != nil {
+	if err != nil {
+		if s.lock != nil {
+			s.lock.Close()
+		}
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Store) open() (err error) {
+func (s *Store) open() error {
 	// Look first, so as not to make as much as a LOCK in the directory of
 	// something else. A damaged store may be one that its owner is just making.
 	if _, err := s.look(); err != nil && !errors.Is(err, mld.ErrCorruption) {
@@ -46,15 +50,13 @@ func (s *Store) open() (err error) {
 			return s.fail("open", nil, err)
 		}
 	}
-	s.lock, err = lock(s.dir, s.o.ReadOnly)
-	if err != nil {
-		return s.failOpen(err)
-	}
-	defer func() {
+	if s.lock == nil {
+		l, err := lock(s.dir, s.o.ReadOnly)
 		if err != nil {
-			s.lock.Close()
+			return s.failOpen(err)
 		}
-	}()
+		s.lock = l
+	}
 	kind, err := s.look()
 	if err != nil {
 		return err
@@ -106,7 +108,7 @@ func removeUnfinished(dir string) error {
 }
 
 func (s *Store) openEngine() error {
-	files, err := storage.OpenFile(s.dir, s.o.ReadOnly)
+	files, err := s.lock.storage(s.dir, s.o.ReadOnly)
 	if err != nil {
 		return s.failOpen(err)
 	}
@@ -119,16 +121,18 @@ func (s *Store) openEngine() error {
 	return nil
 }
 
-func (s *Store) failOpen(err error) error {
+func (s *Store) failOpen(err error) error { return openError(s.dir, err) }
+
+func openError(dir string, err error) error {
 	const advice = "close the store that has it open, or use it through that one's server"
 	pid, held := holder(err)
 	switch {
 	case held && pid != 0:
-		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: s.dir, Msg: fmt.Sprintf("process %d has it open; %s", pid, advice)}
+		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: dir, Msg: fmt.Sprintf("process %d has it open; %s", pid, advice)}
 	case held:
-		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: s.dir, Msg: advice}
+		return &mld.Error{Code: mld.CodeLocked, Op: "open", Where: dir, Msg: advice}
 	default:
-		return s.fail("open", nil, err)
+		return fail("open", nil, dir, err)
 	}
 }
 

@@ -55,6 +55,11 @@ type Options struct {
 	// a negative size means that none are written or read.
 	BloomBits int
 
+	// Lock is the lock of the directory, taken beforehand with [LockDirectory].
+	// Open takes it over, whether it succeeds or not: it is released when the
+	// store is closed. By default Open takes the lock itself.
+	Lock *Lock
+
 	// Logger is told what the engine does, at level debug, and what it lost or
 	// failed to do, at level warning. Nil discards both. The file LOG in the
 	// directory has them too.
@@ -104,6 +109,8 @@ func (o *Options) validate(dir string) error {
 		return invalid("WriteBufferBytes", o.WriteBufferBytes)
 	case o.Compression > NoCompression:
 		return invalid("Compression", o.Compression)
+	case o.Lock != nil && o.ReadOnly:
+		return invalid("ReadOnly", "set, and Lock is that of a writer")
 	}
 	return nil
 }

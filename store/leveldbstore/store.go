@@ -20,7 +20,7 @@ import (
 type Store struct {
 	dir   string
 	o     Options
-	lock  io.Closer
+	lock  *Lock
 	files storage.Storage
 	db    *leveldb.DB
 

@@ -7,7 +7,6 @@ import (
 	iofs "io/fs"
 	"log/slog"
 	"runtime"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -46,6 +45,11 @@ type Options struct {
 
 	// FS is the file system. It defaults to that of the system.
 	FS vfs.FS
+
+	// Lock is the lock of the directory, taken beforehand with [LockDirectory].
+	// Open takes it over, whether it succeeds or not: it is released when the
+	// store has let go of its files. By default Open takes the lock itself.
+	Lock *Lock
 
 	// Logger gets the errors that Pebble meets in the background, and at the
 	// level Debug what it does there. Nil discards.
@@ -181,6 +185,9 @@ func Exists(dir string, fs vfs.FS) (bool, error) {
 // directory holds a LevelDB.
 func Open(dir string, o *Options) (*Store, error) {
 	opts := o.withDefaults()
+	if opts.Lock != nil {
+		defer opts.Lock.Close() // see below
+	}
 	if err := opts.validate(dir); err != nil {
 		return nil, err
 	}
@@ -191,11 +198,13 @@ func Open(dir string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close() // the database has taken it over, or nobody needs it
+	if opts.Lock == nil {
+		defer lock.Close() // the database has taken it over, or nobody needs it
+	}
 
 	failure := &failure{}
 	po := opts.pebble(&logger{opts.Logger, failure})
-	po.Lock = lock
+	po.Lock = lock.held
 	db, err := pebble.Open(dir, po)
 	if err == nil {
 		if err = failure.error("open", dir); err != nil {
@@ -237,27 +246,14 @@ func (o *Options) check(dir string) error {
 }
 
 // lock makes the directory if need be and locks it.
-func (o *Options) lock(dir string) (*pebble.Lock, error) {
+func (o *Options) lock(dir string) (*Lock, error) {
+	if o.Lock != nil {
+		return o.Lock, nil
+	}
 	if !o.ReadOnly {
 		if err := o.FS.MkdirAll(dir, 0o755); err != nil {
 			return nil, wrap("open", nil, dir, err)
 		}
 	}
-	lock, err := pebble.LockDirectory(dir, o.FS)
-	if err != nil && isLocked(err) {
-		return nil, &mld.Error{Code: mld.CodeLocked, Op: "open", Where: dir, Msg: "close the store that has it open, or use it through that one's server", Err: err}
-	}
-	return lock, wrap("open", nil, dir, err)
-}
-
-// isLocked reports whether err, from locking a directory, means that somebody
-// else has it. Pebble passes on what the system said, bare, and says in words when
-// it is this process.
-func isLocked(err error) bool {
-	var path *iofs.PathError
-	if errors.As(err, &path) {
-		return false
-	}
-	var errno syscall.Errno
-	return !errors.As(err, &errno) || errno == errLocked || errno == syscall.EACCES
+	return lockDirectory(dir, o.FS)
 }

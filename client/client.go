@@ -21,7 +21,8 @@ const endWait = time.Second
 // DialFunc makes a stream to a server. It must return when the context ends,
 // which happens after Options.DialTimeout and when the client is closed. The
 // stream is closed by the client; its Close must end a Read and a Write that
-// are under way. [Dialer] makes one of URLs.
+// are under way. It may also be a [Meeter] and a [DialectSpeaker]. [Dialer] makes
+// one of URLs.
 type DialFunc func(ctx context.Context) (io.ReadWriteCloser, error)
 
 // Client is a store at the other end of a stream. Its methods may be called
@@ -264,9 +265,10 @@ func (c *Client) connect() (*conn, error) {
 	return k, nil
 }
 
-// failQueueLocked fails what waits for a connection, if calls are not retried.
+// failQueueLocked fails what waits for a connection, if it is not to wait for the
+// next one.
 func (c *Client) failQueueLocked(cause error) {
-	if !c.o.NoRetry {
+	if c.retries(cause) {
 		return
 	}
 	for cl := c.queue.head; cl != nil; cl = c.queue.head {

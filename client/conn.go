@@ -53,6 +53,9 @@ type conn struct {
 	stream io.ReadWriteCloser
 	where  string // the address, if the stream tells; constant
 	inline bool   // callers may write; constant
+	meeter Meeter // the stream, if it is one; constant
+
+	dialect wire.Dialect // constant
 
 	lost    chan struct{} // closed when it is over and its goroutines have ended
 	retired chan struct{} // closed when another one is to take its place
@@ -64,6 +67,7 @@ type conn struct {
 	useful    atomic.Bool   // an answer came; not guarded
 
 	events []event // decoded and not handled; the reader's own
+	met    bool    // meeter has been asked; the reader's own
 
 	cause     error // why it ended, or will have
 	dead      bool
@@ -106,6 +110,7 @@ func newConn(c *Client, stream io.ReadWriteCloser) *conn {
 	k := &conn{
 		c:         c,
 		stream:    stream,
+		dialect:   c.o.Dialect,
 		lost:      make(chan struct{}),
 		retired:   make(chan struct{}),
 		wake:      make(chan struct{}, 1),
@@ -116,6 +121,10 @@ func newConn(c *Client, stream io.ReadWriteCloser) *conn {
 	}
 	if nc, ok := stream.(net.Conn); ok {
 		k.where = nc.RemoteAddr().String()
+	}
+	k.meeter, _ = stream.(Meeter)
+	if s, ok := stream.(DialectSpeaker); ok {
+		k.dialect = s.Dialect()
 	}
 	switch stream.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -133,7 +142,7 @@ func (k *conn) startLocked() {
 	k.session, k.window = c.session, firstWindow
 	k.out = wire.AppendHello(k.out, &wire.Hello{
 		Version:  wire.ProtocolVersion,
-		Dialect:  c.o.Dialect,
+		Dialect:  k.dialect,
 		Client:   c.session.id,
 		Session:  c.o.ExactlyOnce != ExactlyOnceOff,
 		Answered: c.session.answered,
@@ -350,7 +359,7 @@ func (k *conn) fillLocked() {
 		return
 	}
 	for len(k.closes) > 0 && k.roomLocked() {
-		k.out = wire.AppendIteratorClose(k.out, c.o.Dialect, k.closes[0])
+		k.out = wire.AppendIteratorClose(k.out, k.dialect, k.closes[0])
 		k.closes = slices.Delete(k.closes, 0, 1)
 	}
 	for len(k.dirty) > 0 && k.roomLocked() {

@@ -12,7 +12,41 @@ import (
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/wire"
 )
+
+// Meeter may be implemented by a stream that a [DialFunc] makes, to have a say in
+// which server is talked to.
+type Meeter interface {
+	// Meet is called with what the server says of itself, before anything but a
+	// hello is sent to it. An error ends the connection, and what waits goes to
+	// the next one. A server that says nothing, as the hosts of the npm
+	// packages do, is refused. Meet must not call the client.
+	Meet(w *wire.Welcome) error
+}
+
+// DialectSpeaker may be implemented by a stream that a [DialFunc] makes, to say
+// what is spoken on it instead of Options.Dialect.
+type DialectSpeaker interface {
+	Dialect() wire.Dialect
+}
+
+// NoWait returns an error for a [DialFunc] that says that there is no use in
+// waiting: the calls that wait for a connection fail with it, and are also
+// [mld.ErrConnectionLost], instead of waiting for the next attempt, which is made
+// all the same.
+func NoWait(err error) error { return &noWaitError{err} }
+
+type noWaitError struct{ error }
+
+func (e *noWaitError) Unwrap() error { return e.error }
+
+// retries reports whether calls whose connection ended with cause, or could not
+// be made, are sent on the next one.
+func (c *Client) retries(cause error) bool {
+	_, noWait := errors.AsType[*noWaitError](cause)
+	return !noWait && !c.o.NoRetry
+}
 
 // Dialer returns a DialFunc for one URL, or for several, which are tried in
 // turn, beginning after the one that was dialled last. A URL is one of

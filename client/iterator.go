@@ -53,7 +53,6 @@ type Iterator struct {
 	keysOnly   bool
 	valuesOnly bool
 	strict     bool
-	pairs      bool // messages have values, too
 
 	// The caller's goroutine alone.
 	page       *page
@@ -120,7 +119,6 @@ func (c *Client) newIterator(ctx context.Context, o *mld.IterOptions, s *Snapsho
 		keysOnly:   o.KeysOnly,
 		valuesOnly: o.ValuesOnly,
 		strict:     o.Strict,
-		pairs:      !o.KeysOnly || c.o.Dialect == wire.Multileveldown,
 		wake:       make(chan struct{}, 1),
 	}
 	size := rangeSize(&it.rng)
@@ -187,7 +185,7 @@ func (it *Iterator) take() bool {
 		return false
 	}
 	var value []byte
-	if it.pairs {
+	if !it.keysOnly || it.page.single {
 		if value, rest, ok = wire.NextDatum(rest); !ok {
 			it.fail(&mld.Error{Code: mld.CodeProtocol, Op: "iterate", Msg: "the server sent a key without its value"})
 			return false
@@ -195,7 +193,7 @@ func (it *Iterator) take() bool {
 	}
 	it.key, it.value, it.rest = key, value, rest
 	it.returned++
-	if it.c.o.Dialect == wire.Multileveldown {
+	if it.page.single {
 		if it.taken++; it.taken == creditAfter {
 			it.taken = 0
 			it.acknowledge()
@@ -232,7 +230,7 @@ func (it *Iterator) fetch() bool {
 	// A many-level server may send another message for each one that is taken
 	// up. It learns of those that were used up before, not of this one: what a
 	// seek leaves of it must not count.
-	if k := it.conn; k != nil && c.o.Dialect == wire.ManyLevel && !it.remoteEnd {
+	if k := it.conn; k != nil && k.dialect == wire.ManyLevel && !it.remoteEnd {
 		it.acks, it.consumed = it.acks+1, it.returned-it.opened
 		it.queueLocked(k)
 		c.sendAndUnlock(k)
@@ -391,6 +389,9 @@ var errStrict = &mld.Error{Code: mld.CodeSnapshotLost, Op: "iterate", Msg: "the 
 // admittedLocked reports whether a connection opens the iterator now. What
 // depends on what the server is waits until that is known.
 func (it *Iterator) admittedLocked(k *conn) bool {
+	if !k.known && k.meeter != nil {
+		return false
+	}
 	if !k.known && (it.snap != nil || it.open.Strict) {
 		k.askLocked()
 		return false
@@ -420,7 +421,6 @@ func (it *Iterator) queueLocked(k *conn) {
 
 // encodeLocked puts what the iterator has to send into the output.
 func (it *Iterator) encodeLocked(k *conn) {
-	c := it.c
 	it.queued = false
 	if it.opens {
 		if err := it.refusedLocked(k); err != nil {
@@ -440,7 +440,7 @@ func (it *Iterator) encodeLocked(k *conn) {
 		k.lastIter++
 		start := len(k.out)
 		it.open.ID = k.lastIter
-		k.out = wire.AppendIterator(k.out, c.o.Dialect, &it.open)
+		k.out = wire.AppendIterator(k.out, k.dialect, &it.open)
 		it.opens = false
 		if err := k.checkSizeLocked(start); err != nil {
 			it.failure = err
@@ -455,7 +455,7 @@ func (it *Iterator) encodeLocked(k *conn) {
 		k.out = wire.AppendIteratorSeek(k.out, it.id, it.seq, it.target)
 	}
 	for ; it.acks > 0; it.acks-- {
-		if c.o.Dialect == wire.Multileveldown {
+		if k.dialect == wire.Multileveldown {
 			k.out = wire.AppendIteratorCredit(k.out, it.id, credit)
 		} else {
 			k.out = wire.AppendIteratorAck(k.out, it.id, it.seq, uint64(it.consumed))
@@ -468,7 +468,7 @@ func (it *Iterator) encodeLocked(k *conn) {
 func (it *Iterator) lostLocked(cause error) {
 	it.conn = nil
 	it.forgetLocked()
-	if it.c.o.NoRetry && !it.remoteEnd && it.failure == nil {
+	if !it.c.retries(cause) && !it.remoteEnd && it.failure == nil {
 		it.failure = lostError(cause)
 	}
 	it.wakeLocked()
@@ -527,7 +527,7 @@ func (it *Iterator) seekLocked() {
 	if it.conn == nil || it.failure != nil {
 		return
 	}
-	if it.c.o.Dialect == wire.Multileveldown || it.narrowed {
+	if it.conn.dialect == wire.Multileveldown || it.narrowed {
 		it.closeRemoteLocked()
 		it.lease = 0
 		return

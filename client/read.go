@@ -39,13 +39,16 @@ type event struct {
 }
 
 // A page is the entries of a message, or of several, as they came.
-type page struct{ buf []byte }
+type page struct {
+	buf    []byte
+	single bool // of messages with one entry each, which always have a value
+}
 
 var pagePool = sync.Pool{New: func() any { return new(page) }}
 
 func (p *page) release() {
 	if cap(p.buf) <= keptPage {
-		p.buf = p.buf[:0]
+		p.buf, p.single = p.buf[:0], false
 		pagePool.Put(p)
 	}
 }
@@ -94,11 +97,16 @@ func (k *conn) skipLarge(frames *wire.FrameReader, err error) error {
 
 // decode makes an event of a message.
 func (k *conn) decode(r *wire.Response, body []byte) error {
-	if err := r.Decode(k.c.o.Dialect, body); err != nil {
+	if err := r.Decode(k.dialect, body); err != nil {
 		if err == wire.ErrUnknownTag {
 			return nil
 		}
 		return err
+	}
+	if k.meeter != nil && !k.met && r.Tag != wire.TagGoodbye {
+		if err := k.meet(r); err != nil {
+			return err
+		}
 	}
 	ev := event{tag: r.Tag, id: r.ID, seq: r.Seq, err: r.Err, end: r.End}
 	switch r.Tag {
@@ -120,12 +128,21 @@ func (k *conn) decode(r *wire.Response, body []byte) error {
 	return nil
 }
 
+// meet asks whether the server, which has said its first word, is to be talked to.
+func (k *conn) meet(r *wire.Response) error {
+	k.met = true
+	if r.Tag != wire.TagWelcome {
+		return &mld.Error{Code: mld.CodeProtocol, Where: k.where, Msg: "the server does not say what it is, as those of this project do"}
+	}
+	return k.meeter.Meet(&r.Welcome)
+}
+
 // decodePage copies the entries of an iterator's message. In the multileveldown
 // dialect a message has one entry, so those that came together are put together;
 // and whether one of a keys-only iterator has an empty value is up to the engine
 // of a Node host, so here all have.
 func (k *conn) decodePage(ev *event, data []byte) {
-	if k.c.o.Dialect != wire.Multileveldown {
+	if k.dialect != wire.Multileveldown {
 		ev.page = pagePool.Get().(*page)
 		ev.page.buf = append(ev.page.buf, data...)
 		return
@@ -138,6 +155,7 @@ func (k *conn) decodePage(ev *event, data []byte) {
 	}
 	if p == nil {
 		p = pagePool.Get().(*page)
+		p.single = true
 		ev.page = p
 	}
 	p.buf = append(p.buf, data...)

@@ -36,7 +36,7 @@ func (c *Client) fate(cl *call, cause error) error {
 		// The server has let go of the snapshot. A later state is not what the
 		// caller asked for.
 		return errSnapshotLost(cause)
-	case !c.o.NoRetry:
+	case c.retries(cause):
 		// Reading twice does no harm, and a numbered write is recognised.
 		return nil
 	case cl.isWrite():

@@ -138,6 +138,9 @@ func (k *conn) admitsLocked(cl *call) (bool, error) {
 	c := k.c
 	numbered := cl.isWrite() && c.o.ExactlyOnce != ExactlyOnceOff
 	if !k.known {
+		if k.meeter != nil {
+			return false, nil // its welcome comes unasked
+		}
 		if cl.size > certainBytes || cl.needs() != 0 || cl.snap != nil && cl.snap.conn != k ||
 			numbered && (c.session.taken || c.o.ExactlyOnce == ExactlyOnceRequire) {
 			k.askLocked()

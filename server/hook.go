@@ -38,13 +38,14 @@ func (k WriteKind) String() string {
 // done. It and its slices are valid until the hook returns.
 //
 // The hook is called on the goroutine of the connection, which does nothing
-// else meanwhile, and at the same time for different connections. It may read
+// else meanwhile, or of the caller of [Server.Store], and at the same time for different connections. It may read
 // the store, but what the connection wrote before this write may not be there
 // yet. An error that it returns refuses the write; the client is told its text,
 // and its code if it is an [mld.Error] and [mld.CodeRefused] otherwise. A panic
 // refuses the write with [mld.ErrInternal] and is logged.
 type Write struct {
-	// Conn is the connection that asks.
+	// Conn is the connection that asks; zero for a write of this process, by
+	// [Server.Store].
 	Conn ConnInfo
 	// Kind is what it asks for.
 	Kind WriteKind
@@ -61,16 +62,21 @@ type Write struct {
 	Durability mld.Durability
 }
 
+// before asks the hook, which is set, about a write of the connection.
+func (c *conn) before(w *Write) error {
+	w.Conn = c.info
+	return c.srv.before(w)
+}
+
 // before asks the hook, which is set.
-func (c *conn) before(w *Write) (err error) {
+func (s *Server) before(w *Write) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.srv.opts.Logger.Error("a hook panicked", "write", w.Kind.String(), "remote", c.info.RemoteAddr, "panic", p, "stack", string(debug.Stack()))
+			s.opts.Logger.Error("a hook panicked", "write", w.Kind.String(), "remote", w.Conn.RemoteAddr, "panic", p, "stack", string(debug.Stack()))
 			err = &mld.Error{Code: mld.CodeInternal, Msg: fmt.Sprintf("the hook before a %s broke", w.Kind)}
 		}
 	}()
-	w.Conn = c.info
-	if err = c.srv.opts.BeforeWrite(w); err != nil && mld.CodeOf(err) == mld.CodeInternal {
+	if err = s.opts.BeforeWrite(w); err != nil && mld.CodeOf(err) == mld.CodeInternal {
 		err = &mld.Error{Code: mld.CodeRefused, Msg: err.Error()}
 	}
 	return err

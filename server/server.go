@@ -78,6 +78,10 @@ func New(store mld.Store, o *Options) *Server {
 	return s
 }
 
+// Instance returns a random number that no other server has. Clients are told it
+// with the offer of leases.
+func (s *Server) Instance() uint64 { return s.instance }
+
 // ConnInfo tells of a connection.
 type ConnInfo struct {
 	// ID is a number that no other connection of the server has.

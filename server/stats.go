@@ -42,6 +42,13 @@ func (s *Server) Stats(ctx context.Context) (mld.Stats, error) {
 	}
 	s.mu.Lock()
 	metrics["server_connections"] = float64(len(s.mu.conns))
+	busy := 0
+	for c := range s.mu.conns {
+		if c.phase.Load() != idle {
+			busy++
+		}
+	}
+	metrics["server_connections_busy"] = float64(busy)
 	s.mu.Unlock()
 	n := &s.counters
 	metrics["server_connections_accepted_total"] = float64(n.accepted.Load())

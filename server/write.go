@@ -174,19 +174,7 @@ func (c *conn) clear(number session.Write, durability mld.Durability) error {
 
 // clearAtOnce has the store do a clear that is not numbered.
 func (c *conn) clearAtOnce(w *Write) error {
-	if w.Range.Limit > 0 {
-		// The store may look at the keys first.
-		c.srv.writes.Lock()
-		defer c.srv.writes.Unlock()
-	}
-	o := &mld.WriteOptions{Durability: w.Durability}
-	err := c.srv.visible.Clear(c.ctx, w.Range, o)
-	if errors.Is(err, mld.ErrUnsupported) {
-		// A client of another server, which minds its own reserved keys.
-		err = c.srv.store.Clear(c.ctx, w.Range, o)
-	}
-	c.srv.noteWrite(err)
-	if err != nil {
+	if err := c.srv.clear(c.ctx, w); err != nil {
 		return c.fail(err)
 	}
 	c.out = wire.AppendOK(c.out, c.req.ID)

@@ -64,6 +64,7 @@ type Client struct {
 	session       *session      // of which writes get their numbers
 	lastLease     uint64        // number of an iterator's lease
 	lastSnapshot  uint32        // number
+	leftovers     []leftover    // that the server is to be told of
 	detachedBytes int           // of pendingBytes, those of calls without callers
 	flushed       chan struct{} // closed when pending comes to 0; nil if nobody waits
 }

@@ -95,9 +95,8 @@ func TestConformance(t *testing.T) {
 					}
 					return newHostWithSessions(t, tcp).connect(t, &client.Options{Dialect: dialect, ExactlyOnce: client.ExactlyOnceRequire})
 				}, &storetest.Options{
-					NoEmptyKeys:          dialect == wire.Multileveldown,
-					NoRangeDeletes:       true,
-					SeekTakesNewSnapshot: dialect == wire.Multileveldown,
+					NoEmptyKeys:    dialect == wire.Multileveldown,
+					NoRangeDeletes: true,
 					ReadOnly: func(t *testing.T, entries []mld.Entry) mld.Store {
 						h := newHost(t, &server.Options{ReadOnly: true}, tcp)
 						for _, e := range entries {

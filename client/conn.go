@@ -362,6 +362,7 @@ func (k *conn) fillLocked() {
 		k.out = wire.AppendIteratorClose(k.out, k.dialect, k.closes[0])
 		k.closes = slices.Delete(k.closes, 0, 1)
 	}
+	k.clearUpLocked()
 	for len(k.dirty) > 0 && k.roomLocked() {
 		it := k.dirty[0]
 		k.dirty = slices.Delete(k.dirty, 0, 1)

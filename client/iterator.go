@@ -373,6 +373,9 @@ func (it *Iterator) openLocked() error {
 		Resume:    resume,
 		Strict:    it.strict && it.begun,
 	}
+	if narrowed {
+		it.open.Bounds = &it.rng
+	}
 	it.opened, it.narrowed, it.taken = it.returned, narrowed, 0
 	it.opens = true
 	if it.snap != nil && !it.snap.conn.dead {
@@ -482,6 +485,19 @@ func (it *Iterator) forgetLocked() {
 // closeRemoteLocked closes the iterator at the server, or keeps it from being
 // opened, and drops what was received.
 func (it *Iterator) closeRemoteLocked() {
+	if k := it.conn; k != nil {
+		k.closes = append(k.closes, it.id)
+		k.wakeLocked()
+	} else if it.lease != 0 && (!it.opens || it.open.Resume) {
+		it.c.leaveLocked(leftover{lease: it.lease})
+		it.lease = 0
+	}
+	it.leaveLocked()
+}
+
+// leaveLocked forgets where the iterator is open, or was to be, and drops what was
+// received.
+func (it *Iterator) leaveLocked() {
 	isIt := func(other *Iterator) bool { return other == it }
 	if k := it.destinationLocked(); it.queued && k != nil {
 		k.dirty = slices.DeleteFunc(k.dirty, isIt)
@@ -491,8 +507,6 @@ func (it *Iterator) closeRemoteLocked() {
 	}
 	if k := it.conn; k != nil {
 		delete(k.iterators, it.id)
-		k.closes = append(k.closes, it.id)
-		k.wakeLocked()
 		k.retireIfIdleLocked()
 	}
 	it.conn = nil
@@ -509,9 +523,9 @@ func (it *Iterator) dropPagesLocked() {
 }
 
 // Seek makes the next call of Next go to target. What it takes is sent by that
-// call. Where the server cannot seek, which is so in the multileveldown dialect
-// and after the iterator has been opened anew, it is opened anew, see
-// [Iterator.Renewed].
+// call. Hosts of the npm packages cannot seek in the multileveldown dialect, nor
+// in either after the iterator has been opened anew: there it is opened anew in a
+// later state, see [Iterator.Renewed].
 func (it *Iterator) Seek(target []byte) {
 	if it.err != nil || it.closed {
 		return
@@ -527,15 +541,21 @@ func (it *Iterator) seekLocked() {
 	if it.conn == nil || it.failure != nil {
 		return
 	}
-	if it.conn.dialect == wire.Multileveldown || it.narrowed {
+	// The server knows the bounds of all of it, also if it was opened for less.
+	leased := it.lease != 0 && it.conn.offers(wire.FeatureLeases)
+	switch {
+	case it.conn.dialect != wire.Multileveldown && (leased || !it.narrowed):
+		it.seq++
+		it.acks = 0
+		it.seeks = true
+		it.queueLocked(it.conn)
+	case leased:
+		// A new opening takes the state over from this one.
+		it.leaveLocked()
+	default:
 		it.closeRemoteLocked()
 		it.lease = 0
-		return
 	}
-	it.seq++
-	it.acks = 0
-	it.seeks = true
-	it.queueLocked(it.conn)
 }
 
 // Key returns the key, nil of a values-only iterator.

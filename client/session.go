@@ -249,7 +249,7 @@ func (k *conn) loseSessionLocked(cause error) {
 			s.drop(cl)
 		}
 	}
-	c.session = newSession()
+	c.session, c.leftovers = newSession(), nil
 	c.o.Logger.Warn("session lost", "address", k.where, "session", fmt.Sprintf("%x", s.id), "error", cause)
 	if k.offers(wire.FeatureSessions) {
 		k.refuses, k.cause = true, cause
@@ -282,7 +282,8 @@ func clone(b []byte) []byte {
 // need not be told, or cannot.
 func (c *Client) endSessionLocked() *call {
 	k := c.conn
-	if k == nil || k.dead || !k.offers(wire.FeatureSessions) || k.session != c.session || c.session.last == 0 {
+	if k == nil || k.dead || !k.offers(wire.FeatureSessions|wire.FeatureLeases) || k.session != c.session ||
+		c.session.last == 0 && len(k.iterators) == 0 && k.snapshots == 0 {
 		return nil
 	}
 	id := k.idLocked()

@@ -68,8 +68,8 @@ func (s *Snapshot) NewIterator(ctx context.Context, o *mld.IterOptions) (mld.Ite
 	return s.c.newIterator(ctx, o, s)
 }
 
-// Close releases the snapshot. It does not wait for the server, and where there
-// is no connection it leaves the snapshot to the end of its lease.
+// Close releases the snapshot. It does not wait for the server; where there is no
+// connection, the server is told when there is one.
 func (s *Snapshot) Close() error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -81,6 +81,9 @@ func (s *Snapshot) Close() error {
 	if next := s.c.conn; k.dead && next != nil && s.readableLocked(next) {
 		k = next
 	} else if k.dead {
+		if s.leased() && s.session == s.c.session {
+			s.c.leaveLocked(leftover{snapshot: s.number})
+		}
 		return nil
 	} else {
 		k.snapshots--

@@ -15,7 +15,7 @@ import (
 type leasing struct {
 	lease  uint64 // the client's number; 0 is none
 	opened time.Time
-	rng    mld.Range // as the client last gave it
+	rng    mld.Range // that bounds seeks
 
 	barred bool   // the last seek went to before the range
 	moved  bool   // the store's iterator is not where it was at first
@@ -26,7 +26,10 @@ type leasing struct {
 func (c *conn) openLeased(it, held *iterator) {
 	req := &c.req
 	it.lease, it.opened, it.rng = req.Lease, time.Now(), req.Range.Clone()
-	if held != nil && (!req.Resume || !it.adopt(held)) {
+	if req.Narrowed {
+		it.rng = req.Bounds.Clone()
+	}
+	if held != nil && (!req.Resume || !it.adopt(held, &req.Range)) {
 		held.close()
 		held = nil
 	}
@@ -51,16 +54,16 @@ func (c *conn) openLeased(it, held *iterator) {
 	if it.it, it.err = c.newIterator(c.srv.ctx, rg); it.err != nil {
 		return
 	}
-	it.begin()
+	it.begin(&req.Range)
 	if req.Resume && req.Snapshot == 0 {
 		c.srv.counters.renewed.Add(1)
 		c.out = wire.AppendRenewed(c.out, it.id)
 	}
 }
 
-// adopt goes on with the store's iterator of an older connection. It reports
-// whether it can: whether that reads what is asked for.
-func (it *iterator) adopt(held *iterator) bool {
+// adopt goes on with the store's iterator of an older opening, from where a range
+// begins. It reports whether it can: whether that reads what is asked for.
+func (it *iterator) adopt(held *iterator, from *mld.Range) bool {
 	a, b := &it.rng, &held.rng
 	same := it.snapshot == held.snapshot && it.values == held.values && a.Reverse == b.Reverse
 	if a.Reverse {
@@ -73,7 +76,7 @@ func (it *iterator) adopt(held *iterator) bool {
 	}
 	it.opened, it.moved, it.last = held.opened, held.moved, held.last
 	it.it = held.it
-	if !it.begin() {
+	if !it.begin(from) {
 		it.it = nil
 		return false
 	}
@@ -82,10 +85,9 @@ func (it *iterator) adopt(held *iterator) bool {
 
 func sameBound(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
-// begin goes to where the client's range begins. It reports whether it can: not
-// if that is the last key of all, and it never was there.
-func (it *iterator) begin() bool {
-	r := &it.rng
+// begin goes to where a range begins. It reports whether it can: not if that is
+// the last key of all, and it never was there.
+func (it *iterator) begin(r *mld.Range) bool {
 	lower, upper := r.HalfOpen()
 	switch {
 	case !r.Reverse && lower != nil:
@@ -94,7 +96,7 @@ func (it *iterator) begin() bool {
 		it.move([]byte{})
 	case r.Reverse && upper != nil:
 		it.move(upper)
-		it.skip = upper
+		it.skip = bytes.Clone(upper)
 	case r.Reverse && it.moved && it.last == nil:
 		return false
 	case r.Reverse && it.moved:

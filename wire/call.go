@@ -162,6 +162,11 @@ type IteratorOpen struct {
 	Lease  uint64
 	Resume bool
 	Strict bool
+
+	// Bounds, where they are not nil, are those that the iterator was to have from
+	// the first, of which Range is what is left: they bound seeks. Only what has a
+	// lease has them.
+	Bounds *mld.Range
 }
 
 // AppendIterator appends the opening of an iterator.
@@ -190,6 +195,10 @@ func AppendIterator(dst []byte, d Dialect, o *IteratorOpen) []byte {
 		dst = appendUint(dst, fieldLease, o.Lease)
 		dst = appendBool(dst, fieldResume, o.Resume)
 		dst = appendBool(dst, fieldStrict, o.Strict)
+		if b := o.Bounds; b != nil {
+			dst = binary.AppendUvarint(appendKey(dst, fieldBounds, typeBytes), uint64(boundsLen(b)))
+			dst = appendBounds(dst, b)
+		}
 	}
 	return endFrame(appendSnapshot(dst, o.Snapshot), start)
 }
@@ -265,7 +274,10 @@ func appendPlain(dst []byte, tag byte, id uint32) []byte {
 }
 
 func rangeLen(r *mld.Range, limit int) int {
-	size := 1 + uvarintLen(zigzag(saturate(limit))) + 2
+	return 1 + uvarintLen(zigzag(saturate(limit))) + 2 + boundsLen(r)
+}
+
+func boundsLen(r *mld.Range) (size int) {
 	for _, bound := range [...][]byte{r.GT, r.GTE, r.LT, r.LTE} {
 		if bound != nil {
 			size += bytesLen(len(bound))
@@ -274,11 +286,15 @@ func rangeLen(r *mld.Range, limit int) int {
 	return size
 }
 
-func appendRange(dst []byte, r *mld.Range, limit int) []byte {
+func appendBounds(dst []byte, r *mld.Range) []byte {
 	dst = appendOptional(dst, fieldOptGT, r.GT)
 	dst = appendOptional(dst, fieldOptGTE, r.GTE)
 	dst = appendOptional(dst, fieldOptLT, r.LT)
-	dst = appendOptional(dst, fieldOptLTE, r.LTE)
+	return appendOptional(dst, fieldOptLTE, r.LTE)
+}
+
+func appendRange(dst []byte, r *mld.Range, limit int) []byte {
+	dst = appendBounds(dst, r)
 	dst = appendUint(dst, fieldOptLimit, zigzag(saturate(limit)))
 	return appendBool(dst, fieldOptReverse, r.Reverse)
 }

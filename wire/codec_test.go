@@ -106,11 +106,15 @@ func encodeRequest(dst []byte, d Dialect, r *Request) []byte {
 	case TagIterator:
 		switch {
 		case r.Opens:
-			return AppendIterator(dst, d, &IteratorOpen{
+			open := &IteratorOpen{
 				ID: r.ID, Seq: r.Seq, Keys: !r.ValuesOnly, Values: !r.KeysOnly, Range: r.Range, Limit: limit,
 				Credit: r.Credit, Seek: r.Seek, Snapshot: r.Snapshot, PageBytes: r.PageBytes,
 				Lease: r.Lease, Resume: r.Resume, Strict: r.Strict,
-			})
+			}
+			if r.Narrowed {
+				open.Bounds = &r.Bounds
+			}
+			return AppendIterator(dst, d, open)
 		case r.Credit == 0:
 			return AppendIteratorClose(dst, d, r.ID)
 		default:

@@ -92,6 +92,7 @@ const (
 	fieldLease      = 21 // of Iterator: the number that the client gave its lease
 	fieldResume     = 22 // of Iterator: the lease is an older connection's
 	fieldStrict     = 23 // of Iterator: no other state will do
+	fieldBounds     = 24 // of Iterator: those that it had at first
 )
 
 // ClientID is the random number by which a client is known over its
@@ -140,9 +141,15 @@ type Request struct {
 	// Lease is the number by which the client will find an iterator again on
 	// its next connection; 0 is none. Resume says that it had it on an older
 	// one, and Strict that it wants no other state than that one's.
-	Lease  uint64
-	Resume bool
-	Strict bool
+	// Bounds are those of all of the iterator, where Narrowed says that Range is
+	// only what is left of it.
+	Lease    uint64
+	Resume   bool
+	Strict   bool
+	Narrowed bool
+	Bounds   mld.Range
+
+	bounds []byte // encoded
 
 	// Client, of a hello, is who the client is. Session says that it wants to
 	// number its writes, and Answered that it has had an answer to one.
@@ -440,15 +447,57 @@ func (r *Request) decodeIteratorMultileveldown(s *scanner, limits *Limits) (hasI
 	} else {
 		r.Lease = 0 // which is given when an iterator is opened
 	}
-	r.settleLease()
+	if e := r.settleLease(limits); err == nil {
+		err = e
+	}
 	return hasID, err
 }
 
-// settleLease drops what means nothing without a lease.
-func (r *Request) settleLease() {
+// settleLease drops what means nothing without a lease, and decodes what does
+// with one.
+func (r *Request) settleLease(limits *Limits) error {
+	bounds := r.bounds
+	r.bounds = nil
 	if r.Lease == 0 {
 		r.Resume, r.Strict = false, false
+		return nil
 	}
+	if bounds == nil {
+		return nil
+	}
+	r.Narrowed = true
+	s := scanner{rest: bounds}
+	for s.next() {
+		s.bound(&r.Bounds)
+	}
+	r.Bounds.Reverse = r.Range.Reverse
+	if s.bad {
+		return errMalformed(r.Tag)
+	}
+	return limits.bounds(&r.Bounds)
+}
+
+// bound takes the field as a bound of a range, if it is one.
+func (s *scanner) bound(rg *mld.Range) {
+	switch s.field {
+	case fieldOptGT:
+		rg.GT = s.data()
+	case fieldOptGTE:
+		rg.GTE = s.data()
+	case fieldOptLT:
+		rg.LT = s.data()
+	case fieldOptLTE:
+		rg.LTE = s.data()
+	}
+}
+
+func (l *Limits) bounds(rg *mld.Range) error {
+	for _, bound := range [...][]byte{rg.GT, rg.GTE, rg.LT, rg.LTE} {
+		if err := l.key(bound); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decodeRead decodes the extensions that iterators have in both dialects.
@@ -462,6 +511,8 @@ func (r *Request) decodeRead(s *scanner) {
 		r.Resume = s.boolean()
 	case fieldStrict:
 		r.Strict = s.boolean()
+	case fieldBounds:
+		r.bounds = s.data()
 	}
 }
 
@@ -489,7 +540,6 @@ func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID boo
 			r.decodeRead(s)
 		}
 	}
-	r.settleLease()
 	switch {
 	case !hasSeq:
 		return hasID, errMissing(r.Tag, "seq")
@@ -498,7 +548,10 @@ func (r *Request) decodeIteratorManyLevel(s *scanner, limits *Limits) (hasID boo
 	case !hasConsumed:
 		return hasID, errMissing(r.Tag, "consumed")
 	}
-	return hasID, r.decodeOptions(ManyLevel, options, limits)
+	if err := r.decodeOptions(ManyLevel, options, limits); err != nil {
+		return hasID, err
+	}
+	return hasID, r.settleLease(limits)
 }
 
 func (r *Request) decodeIteratorControl(s *scanner) (hasID bool, err error) {
@@ -542,27 +595,19 @@ func (r *Request) decodeOptions(d Dialect, body []byte, limits *Limits) error {
 			keys = s.boolean()
 		case fieldOptValues:
 			values = s.boolean()
-		case fieldOptGT:
-			rg.GT = s.data()
-		case fieldOptGTE:
-			rg.GTE = s.data()
-		case fieldOptLT:
-			rg.LT = s.data()
-		case fieldOptLTE:
-			rg.LTE = s.data()
 		case fieldOptLimit:
 			limit = unzigzag(s.uint64())
 		case fieldOptReverse:
 			rg.Reverse = s.boolean()
+		default:
+			s.bound(rg)
 		}
 	}
 	if s.bad {
 		return errMalformed(r.Tag)
 	}
-	for _, bound := range [...][]byte{rg.GT, rg.GTE, rg.LT, rg.LTE} {
-		if err := limits.key(bound); err != nil {
-			return err
-		}
+	if err := limits.bounds(rg); err != nil {
+		return err
 	}
 	if d == ManyLevel {
 		// The public suite of abstract-level demands this order of precedence.

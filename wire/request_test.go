@@ -425,3 +425,38 @@ func TestRequestRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestIteratorBounds decodes the bounds that an iterator had at first, which only
+// one with a lease has, and refuses those that are malformed or too long.
+func TestIteratorBounds(t *testing.T) {
+	limits := &Limits{Key: 4}
+	for _, d := range []Dialect{ManyLevel, Multileveldown} {
+		open := IteratorOpen{
+			ID: 1, Keys: true, Limit: -1, Credit: 1, Lease: 7, Resume: true,
+			Range:  mld.Range{GT: []byte("m"), LT: []byte("x"), Reverse: true},
+			Bounds: &mld.Range{GTE: []byte{}, LT: []byte("x")},
+		}
+		decode := func() (r Request, err error) {
+			_, err = r.Decode(d, body(t, AppendIterator(nil, d, &open)), limits)
+			return r, err
+		}
+		r, err := decode()
+		want := mld.Range{GTE: []byte{}, LT: []byte("x"), Reverse: true}
+		if err != nil || !r.Narrowed || !reflect.DeepEqual(r.Bounds, want) || string(r.Range.GT) != "m" {
+			t.Errorf("%v: %+v, %v", d, r, err)
+		}
+		open.Bounds.LT = []byte("12345")
+		if _, err := decode(); !errors.Is(err, mld.ErrLimitExceeded) {
+			t.Errorf("%v: a long bound: %v", d, err)
+		}
+		open.Bounds, open.Lease = nil, 0
+		frame := body(t, AppendIterator(nil, d, &open))
+		bad := append(appendUint(bytes.Clone(frame), fieldLease, 1), appendBytes(nil, fieldBounds, "\x1a\x05x")...)
+		if _, err := r.Decode(d, bad, limits); !errors.Is(err, mld.ErrProtocol) {
+			t.Errorf("%v: malformed bounds: %v", d, err)
+		}
+		if _, err := r.Decode(d, appendBytes(frame, fieldBounds, "\x1a\x01x"), limits); err != nil || r.Narrowed {
+			t.Errorf("%v: bounds without a lease: %+v, %v", d, r, err)
+		}
+	}
+}

@@ -28,24 +28,25 @@ var policy = map[string][]string{
 	".": {},
 
 	// Floor 1: what needs nothing but the vocabulary, and one library at most.
-	"session":            {"."},
-	"wire":               {"."},
-	"internal/backoff":   {},
-	"internal/filelock":  {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
-	"internal/memnet":    {},
-	"store/leveldbstore": {".", "store/probe", "internal/filelock", "github.com/syndtr/goleveldb/leveldb/..."},
-	"store/memstore":     {".", "github.com/tidwall/btree"},
-	"store/namespace":    {"."},
-	"store/observed":     {"."},
-	"store/pebblestore":  {".", "store/probe", "internal/filelock", "github.com/cockroachdb/pebble/v2/..."},
-	"store/probe":        {"."},
-	"store/reserved":     {"."},
-	"store/storetest":    {"."},
-	"view":               {".", "store/namespace", "store/observed"},
-	"view/cborcodec":     {"view", "github.com/fxamacker/cbor/v2"},
-	"internal/faultconn": {".", "wire"},
-	"internal/history":   {".", "github.com/anishathalye/porcupine"},
-	"internal/workload":  {".", "github.com/HdrHistogram/hdrhistogram-go"},
+	"session":             {"."},
+	"wire":                {"."},
+	"internal/backoff":    {},
+	"internal/filelock":   {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
+	"internal/memnet":     {},
+	"internal/unixsocket": {"golang.org/x/sys/unix"},
+	"store/leveldbstore":  {".", "store/probe", "internal/filelock", "github.com/syndtr/goleveldb/leveldb/..."},
+	"store/memstore":      {".", "github.com/tidwall/btree"},
+	"store/namespace":     {"."},
+	"store/observed":      {"."},
+	"store/pebblestore":   {".", "store/probe", "internal/filelock", "github.com/cockroachdb/pebble/v2/..."},
+	"store/probe":         {"."},
+	"store/reserved":      {"."},
+	"store/storetest":     {"."},
+	"view":                {".", "store/namespace", "store/observed"},
+	"view/cborcodec":      {"view", "github.com/fxamacker/cbor/v2"},
+	"internal/faultconn":  {".", "wire"},
+	"internal/history":    {".", "github.com/anishathalye/porcupine"},
+	"internal/workload":   {".", "github.com/HdrHistogram/hdrhistogram-go"},
 
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},
@@ -54,7 +55,7 @@ var policy = map[string][]string{
 	// Floor 3: an end that is one or the other.
 	"party": {
 		".", "client", "server", "session", "wire", "internal/backoff", "internal/filelock", "internal/memnet",
-		"store/leveldbstore", "store/pebblestore", "store/probe", "golang.org/x/sys/unix",
+		"internal/unixsocket", "store/leveldbstore", "store/pebblestore", "store/probe", "golang.org/x/sys/unix",
 	},
 
 	// Floor 4: programs, and the tests that need several ends.

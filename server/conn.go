@@ -88,13 +88,13 @@ type conn struct {
 	cutErr  error // why the stream was closed; set within cutOnce
 }
 
-func newConn(ctx context.Context, s *Server, stream io.ReadWriteCloser, id uint64) *conn {
+func newConn(ctx context.Context, s *Server, stream io.ReadWriteCloser, id uint64, d wire.Dialect) *conn {
 	c := &conn{
 		srv:     s,
 		stream:  stream,
 		info:    ConnInfo{ID: id, RemoteAddr: remoteAddr(stream)},
-		dialect: s.opts.Dialect,
-		certain: s.opts.Dialect != wire.Auto,
+		dialect: d,
+		certain: d != wire.Auto,
 
 		noSession: errNoSession,
 	}

@@ -93,7 +93,11 @@ type ConnInfo struct {
 // Serve accepts connections from l and serves each until it ends. It blocks,
 // closes l, and always returns an error that is not nil: [ErrServerClosed] after
 // Shutdown or Close.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.ServeDialect(l, s.opts.Dialect) }
+
+// ServeDialect is [Server.Serve] for a listener whose clients are known to speak a
+// dialect, unless they are of this project and say what they speak.
+func (s *Server) ServeDialect(l net.Listener, d wire.Dialect) error {
 	if !s.addListener(l) {
 		l.Close()
 		return ErrServerClosed
@@ -105,7 +109,7 @@ func (s *Server) Serve(l net.Listener) error {
 		if err == nil {
 			delay = 0
 			ctx := context.Background()
-			if c, err := s.newConn(ctx, stream); err != nil {
+			if c, err := s.newConn(ctx, stream, d); err != nil {
 				s.refuse(stream, err)
 			} else {
 				go c.serve(ctx) //nolint:errcheck // it has logged its error
@@ -134,7 +138,7 @@ func (s *Server) Serve(l net.Listener) error {
 // the server is closed; then it closes the stream. It returns nil when the
 // client ended the connection between two messages.
 func (s *Server) ServeConn(ctx context.Context, stream io.ReadWriteCloser) error {
-	c, err := s.newConn(ctx, stream)
+	c, err := s.newConn(ctx, stream, s.opts.Dialect)
 	if err != nil {
 		s.refuse(stream, err)
 		return err
@@ -143,7 +147,7 @@ func (s *Server) ServeConn(ctx context.Context, stream io.ReadWriteCloser) error
 }
 
 // newConn registers a connection, whose calls end with ctx.
-func (s *Server) newConn(ctx context.Context, stream io.ReadWriteCloser) (*conn, error) {
+func (s *Server) newConn(ctx context.Context, stream io.ReadWriteCloser, d wire.Dialect) (*conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.draining {
@@ -154,7 +158,7 @@ func (s *Server) newConn(ctx context.Context, stream io.ReadWriteCloser) (*conn,
 		return nil, errLimit("connections", s.opts.Limits.Connections, "max-connections")
 	}
 	s.mu.lastID++
-	c := newConn(ctx, s, stream, s.mu.lastID)
+	c := newConn(ctx, s, stream, s.mu.lastID, d)
 	s.mu.conns[c] = struct{}{}
 	s.wg.Add(1)
 	s.counters.accepted.Add(1)

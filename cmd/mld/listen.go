@@ -10,11 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
-)
 
-// maxSocketPath is how many bytes the path of a unix socket may have: the system
-// keeps it in a field of fixed size, with a zero at its end.
-const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+	"github.com/multileveldown/mld/internal/unixsocket"
+)
 
 // endpoint is what an address means.
 type endpoint struct {
@@ -49,8 +47,8 @@ func parseAddress(address string) (endpoint, error) {
 	switch {
 	case path == "":
 		return refuse("the path is missing; it is unix:PATH")
-	case len(path) > maxSocketPath:
-		return refuse("the path has %d bytes, and the system allows a socket %d; choose a shorter one", len(path), maxSocketPath)
+	case len(path) > unixsocket.MaxPath:
+		return refuse("the path has %d bytes, and the system allows a socket %d; choose a shorter one", len(path), unixsocket.MaxPath)
 	}
 	e.path = path
 	return e, nil
@@ -79,12 +77,12 @@ func addressOf(l net.Listener) string {
 }
 
 func listenUnix(ctx context.Context, address, path string) (net.Listener, error) {
-	l, err := listenPrivately(ctx, path)
+	l, err := unixsocket.Listen(ctx, path)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err := removeStale(address, path); err != nil {
 			return nil, err
 		}
-		l, err = listenPrivately(ctx, path)
+		l, err = unixsocket.Listen(ctx, path)
 	}
 	if err != nil {
 		return nil, listenError(address, err)

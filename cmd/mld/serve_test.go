@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/multileveldown/mld/internal/unixsocket"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -341,9 +342,9 @@ func TestUnixSocket(t *testing.T) {
 	}
 
 	// The system would truncate a path that is too long.
-	long := filepath.Join(dir, strings.Repeat("x", maxSocketPath-len(dir)))
+	long := filepath.Join(dir, strings.Repeat("x", unixsocket.MaxPath-len(dir)))
 	cli(t, "serve", "--store", "memory", "--listen", "unix:"+long).failed(t, exitUsage, "the path has")
-	p = serve(t, "--store", "memory", "--listen", "unix:"+long[:maxSocketPath])
+	p = serve(t, "--store", "memory", "--listen", "unix:"+long[:unixsocket.MaxPath])
 	cli(t, "get", "--db", p.address, "a").failed(t, exitNotFound)
 	p.stop()
 }

@@ -54,6 +54,8 @@ func isLeftover(name string) bool {
 	switch name {
 	case "LOCK", "LOG", "LOG.old", "lost+found":
 		return true
+	case "mld.sock", "mld.party", "mld.party.new", "level-party.sock", "rave-level.sock":
+		return true // of a host that is just making the store, or failed to
 	}
 	return strings.HasPrefix(name, "CURRENT.") || isNumbered(name, ".dbtmp", ".tmp")
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package unixsocket
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// listenPrivately listens on a unix socket that, once this returns, only this
+// Listen listens on a unix socket that, once this returns, only this
 // user can connect to.
-func listenPrivately(ctx context.Context, path string) (net.Listener, error) {
+func Listen(ctx context.Context, path string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", path)
 	if err != nil {

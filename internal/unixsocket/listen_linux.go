@@ -1,4 +1,4 @@
-package main
+package unixsocket
 
 import (
 	"context"
@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// listenPrivately listens on a unix socket that only this user can connect to.
+// Listen listens on a unix socket that only this user can connect to.
 // The file gets the mode that the socket has when it is bound, less the umask,
 // so at no moment can anybody else connect.
-func listenPrivately(ctx context.Context, path string) (net.Listener, error) {
+func Listen(ctx context.Context, path string) (net.Listener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		if cerr := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0o600) }); cerr != nil {

@@ -1,0 +1,6 @@
+package party
+
+import "syscall"
+
+// probeSignal cannot be sent: whether the process is there is not known.
+const probeSignal = syscall.Signal(0)

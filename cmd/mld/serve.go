@@ -16,6 +16,7 @@ import (
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/server"
 	"github.com/multileveldown/mld/session"
+	"github.com/multileveldown/mld/store/hotcache"
 	"github.com/multileveldown/mld/store/memstore"
 	"github.com/multileveldown/mld/store/namespace"
 	"github.com/multileveldown/mld/wire"
@@ -40,6 +41,7 @@ type serveFlags struct {
 	prefix    string
 	sublevels []string
 	cache     byteSize
+	values    byteSize
 	memtable  byteSize
 	limits    limitFlags
 	idle      time.Duration
@@ -124,6 +126,8 @@ store is closed in either case, and a third signal ends the process at once.`,
 		"within the first")
 	c.MarkFlagsMutuallyExclusive("prefix", "sublevel")
 	flags.Var(&f.cache, "cache", "the memory for blocks that were read (default 64MiB; 32MiB for leveldb)")
+	f.values = 32 << 20
+	flags.Var(&f.values, "value-cache", "the memory for values that were read, which come from there in a third of\nthe time; 0 is none")
 	flags.Var(&f.memtable, "memtable", "how much is written to memory before it becomes a table on disk (default\n32MiB; 4MiB for leveldb)")
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
 	flags.DurationVar(&f.message, "message-timeout", 2*time.Minute, "close a connection that has not sent the whole of a message so long after\nits beginning; 0 is never")
@@ -210,7 +214,7 @@ func (f *serveFlags) check(dir string) error {
 		return usageError("--session-lease and --max-snapshot-age must be positive, and --snapshot-lease not negative")
 	}
 	if memory {
-		for _, name := range []string{"sync", "cache", "memtable"} {
+		for _, name := range []string{"sync", "cache", "value-cache", "memtable"} {
 			if f.flags.Flags().Changed(name) {
 				return usageError("--%s is of no use with --store memory", name)
 			}
@@ -258,7 +262,11 @@ func (f *serveFlags) open(dir string) (mld.Store, error) {
 	} else if o.create == "" {
 		o.create = enginePebble
 	}
-	return openDirectory(dir, o)
+	store, err := openDirectory(dir, o)
+	if err != nil || f.values == 0 {
+		return store, err
+	}
+	return hotcache.New(store, &hotcache.Options{Bytes: int64(f.values)}), nil
 }
 
 // listenAll listens on all addresses or on none.

@@ -37,7 +37,7 @@ var policy = map[string][]string{
 	"store/hotcache":      {".", "github.com/VictoriaMetrics/fastcache", "github.com/cespare/xxhash/v2"},
 	"store/leveldbstore":  {".", "store/probe", "internal/filelock", "github.com/syndtr/goleveldb/leveldb/..."},
 	"store/memstore":      {".", "github.com/tidwall/btree"},
-	"store/namespace":     {"."},
+	"store/namespace":     {".", "store/reserved"},
 	"store/observed":      {"."},
 	"store/pebblestore":   {".", "store/probe", "internal/filelock", "github.com/cockroachdb/pebble/v2/..."},
 	"store/probe":         {"."},

@@ -20,6 +20,7 @@ import (
 	"github.com/multileveldown/mld/server"
 	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/store/memstore"
+	"github.com/multileveldown/mld/store/namespace"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -64,6 +65,7 @@ type sessionHost struct {
 	t       *testing.T
 	journal *journal
 	lease   time.Duration // of sessions
+	prefix  string        // below which keys are served
 	served  chan struct{}
 
 	mu       sync.Mutex
@@ -75,21 +77,25 @@ type sessionHost struct {
 }
 
 func newSessionHost(t *testing.T, lease time.Duration) *sessionHost {
-	h := &sessionHost{t: t, journal: &journal{Store: memstore.New()}, lease: lease}
+	return newSessionHostBelow(t, "", lease)
+}
+
+func newSessionHostBelow(t *testing.T, prefix string, lease time.Duration) *sessionHost {
+	h := &sessionHost{t: t, journal: &journal{Store: memstore.New()}, lease: lease, prefix: prefix}
 	h.start()
 	return h
 }
 
 func (h *sessionHost) start() {
 	h.t.Helper()
-	registry, err := session.Open(context.Background(), h.journal, &session.Options{Lease: h.lease})
+	registry, err := session.Open(context.Background(), h.journal, &session.Options{Lease: h.lease, Prefix: []byte(h.prefix)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.registry, h.l, h.served = registry, memnet.Listen("host"), make(chan struct{})
-	h.server = server.New(h.journal, &server.Options{Sessions: registry})
+	h.server = server.New(namespace.NewServed(h.journal, []byte(h.prefix)), &server.Options{Sessions: registry})
 	go func(s *server.Server, l *memnet.Listener, served chan struct{}) {
 		defer close(served)
 		s.Serve(l)
@@ -188,10 +194,10 @@ func wantValue(t *testing.T, s mld.Reader, key, want string) {
 // overwrites: sent again, it must not overwrite that.
 func TestLostAck(t *testing.T) {
 	for _, restart := range []bool{false, true} {
-		for _, dialect := range []wire.Dialect{wire.ManyLevel, wire.Multileveldown} {
+		for dialect, prefix := range map[wire.Dialect]string{wire.ManyLevel: "", wire.Multileveldown: "!part!"} {
 			t.Run(fmt.Sprintf("%v, restart %t", dialect, restart), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := newSessionHost(t, 0)
+					h := newSessionHostBelow(t, prefix, 0)
 					defer h.close()
 					na, nb := &link{h: h}, &link{h: h}
 					a := client.New(na.dial, &client.Options{Dialect: dialect})
@@ -200,7 +206,7 @@ func TestLostAck(t *testing.T) {
 					defer b.Close()
 					mustPut(t, a, "before", "")
 					mustPut(t, b, "before", "")
-					cut := h.cutAfter(na, "put k")
+					cut := h.cutAfter(na, "put "+prefix+"k")
 					done := make(chan error, 1)
 					go func() { done <- a.Put(t.Context(), []byte("k"), []byte("1"), nil) }()
 					<-cut
@@ -217,6 +223,45 @@ func TestLostAck(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAnotherPrefix has a server come back with another part of the same store: it
+// answers for none of the writes of the first one, and does none of them.
+func TestAnotherPrefix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSessionHostBelow(t, "a", 0)
+		defer h.close()
+		n := &link{h: h}
+		c := client.New(n.dial, nil)
+		defer c.Close()
+		mustPut(t, c, "before", "")
+		cut := h.cutAfter(n, "put ak")
+		done := make(chan error, 1)
+		go func() { done <- c.Put(t.Context(), []byte("k"), []byte("1"), nil) }()
+		<-cut
+		h.prefix = "b"
+		h.restart()
+		h.setAway(false)
+		if err := <-done; !errors.Is(err, mld.ErrOutcomeUnknown) || !errors.Is(err, mld.ErrSessionLost) {
+			t.Errorf("the write whose answer was lost: %v", err)
+		}
+		mustPut(t, c, "k2", "2")
+		var keys []string
+		for e, err := range mld.All(t.Context(), h.journal.Store, nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !mld.IsReserved(e.Key) {
+				keys = append(keys, string(e.Key))
+			}
+		}
+		if want := []string{"abefore", "ak", "bk2"}; !slices.Equal(keys, want) {
+			t.Errorf("the store has %q, want %q", keys, want)
+		}
+		if entries, err := mld.Collect(t.Context(), c, nil); err != nil || len(entries) != 1 {
+			t.Errorf("below the prefix are %q, %v", entries, err)
+		}
+	})
 }
 
 // TestClearOnce loses the acknowledgement of a clear with a limit.

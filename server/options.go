@@ -31,7 +31,8 @@ type Options struct {
 
 	// Sessions remembers, where it is set, what numbered writes came to, so that
 	// those that a client sends again are not done again. It must be of the
-	// store that is served, and be closed after the server. By default clients
+	// store that is served, or where that is one of package store/namespace that was
+	// made for it, of the store below; and be closed after the server. By default clients
 	// are told that there are no sessions, and a write that is sent again is
 	// done again.
 	Sessions *session.Registry

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -29,12 +30,11 @@ type counters struct {
 // Stats returns what the store tells of itself, if it does, with figures of the
 // server added to its metrics, their names beginning with "server_".
 func (s *Server) Stats(ctx context.Context) (mld.Stats, error) {
-	stats := mld.Stats{Engine: "unknown"}
-	if _, ok := s.store.(mld.Statser); ok {
-		var err error
-		if stats, err = s.visible.Stats(ctx); err != nil {
-			return stats, err
-		}
+	stats, err := s.visible.Stats(ctx)
+	if errors.Is(err, mld.ErrUnsupported) {
+		stats = mld.Stats{Engine: "unknown"}
+	} else if err != nil {
+		return stats, err
 	}
 	metrics := make(map[string]float64, len(stats.Metrics)+32)
 	for name, v := range stats.Metrics {

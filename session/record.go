@@ -1,29 +1,48 @@
 package session
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"github.com/multileveldown/mld"
 )
 
-// The kinds of keys behind mld.ReservedPrefix.
+// The kinds of keys behind mld.ReservedPrefix, or behind that, keyPart and a sum of
+// the prefix of a part of the store.
 const (
 	keyMeta    = 'm'
+	keyPart    = 'p'
 	keySession = 's'
 )
 
 // ID is the random number by which a client is known.
 type ID [16]byte
 
-// key returns the key of the session's record.
-func (id ID) key() []byte {
-	k := make([]byte, 0, len(mld.ReservedPrefix)+1+len(id))
-	k = append(k, mld.ReservedPrefix...)
-	k = append(k, keySession)
-	return append(k, id[:]...)
+// keys is what the keys of a registry begin with.
+type keys []byte
+
+// keysOf returns the keys of the registry of the part of a store below a prefix.
+// They have a sum of it, for it may be long.
+func keysOf(prefix []byte) keys {
+	k := keys(mld.ReservedPrefix)
+	if len(prefix) > 0 {
+		sum := sha256.Sum256(prefix)
+		k = append(append(k, keyPart), sum[:16]...)
+	}
+	return k
 }
 
-func metaKey() []byte { return append([]byte(mld.ReservedPrefix), keyMeta) }
+// meta returns the key of what is said of the whole registry.
+func (k keys) meta() []byte { return append(slices.Clone(k), keyMeta) }
+
+// session returns the key of the record of a session.
+func (k keys) session(id ID) []byte { return append(append(slices.Clone(k), keySession), id[:]...) }
+
+// sessions returns the range of the records of sessions.
+func (k keys) sessions() mld.Range {
+	return mld.Range{GTE: append(slices.Clone(k), keySession), LT: append(slices.Clone(k), keySession+1)}
+}
 
 // fate is what became of a write.
 type fate uint8

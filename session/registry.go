@@ -16,6 +16,11 @@ import (
 // Options configure a [Registry]. Nil is the zero value, and a zero field has
 // the default that its comment states.
 type Options struct {
+	// Prefix says that only the keys that begin with it are served, see NewServed of
+	// package store/namespace. What is kept for each prefix is apart: a session of one
+	// is not known below another, which to a client is another store. By default all
+	// keys are served.
+	Prefix []byte
 	// Lease is for how long a session is kept that nobody uses; 24 hours. Only
 	// the time in which a process serves the store counts, and the death of the
 	// process begins it anew, so no downtime and no change of the clock makes a
@@ -52,10 +57,11 @@ func (o *Options) withDefaults() Options {
 }
 
 // Registry holds the sessions of a store. Its methods may be called together.
-// The store must have one Registry at a time.
+// The store must have one Registry at a time for each prefix.
 type Registry struct {
 	store      mld.Store
 	opts       Options
+	keys       keys
 	storeID    ID
 	generation uint64
 
@@ -76,13 +82,14 @@ func Open(ctx context.Context, store mld.Store, o *Options) (*Registry, error) {
 		sessions: make(map[ID]*Session), tombstones: make(map[ID]time.Time),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	r.keys = keysOf(r.opts.Prefix)
 	if err := r.load(ctx); err != nil {
 		return nil, err
 	}
 	r.generation++
 	meta := append([]byte{formatMeta}, r.storeID[:]...)
 	meta = binary.AppendUvarint(meta, r.generation)
-	if err := store.Put(ctx, metaKey(), meta, mld.Sync); err != nil {
+	if err := store.Put(ctx, r.keys.meta(), meta, mld.Sync); err != nil {
 		return nil, fmt.Errorf("write the store's generation: %w", err)
 	}
 	go r.expire()
@@ -91,7 +98,7 @@ func Open(ctx context.Context, store mld.Store, o *Options) (*Registry, error) {
 
 // load reads what is in the reserved range.
 func (r *Registry) load(ctx context.Context) error {
-	meta, err := r.store.Get(ctx, metaKey())
+	meta, err := r.store.Get(ctx, r.keys.meta())
 	switch {
 	case errors.Is(err, mld.ErrNotFound):
 		if _, err := rand.Read(r.storeID[:]); err != nil {
@@ -109,9 +116,8 @@ func (r *Registry) load(ctx context.Context) error {
 		}
 	}
 	now := time.Now()
-	prefix := append([]byte(mld.ReservedPrefix), keySession)
-	sessions := mld.ReservedRange()
-	sessions.GTE = prefix
+	sessions := r.keys.sessions()
+	prefix := sessions.GTE
 	for e, err := range mld.All(ctx, r.store, &mld.IterOptions{Range: sessions}) {
 		if err != nil {
 			return fmt.Errorf("read the sessions: %w", err)
@@ -129,7 +135,7 @@ func (r *Registry) load(ctx context.Context) error {
 			r.tombstones[id] = now
 			continue
 		}
-		r.sessions[id] = &Session{registry: r, id: id, key: id.key(), rec: rec, stored: len(rec.entries), exists: true, used: now}
+		r.sessions[id] = &Session{registry: r, id: id, key: r.keys.session(id), rec: rec, stored: len(rec.entries), exists: true, used: now}
 	}
 	return nil
 }
@@ -160,7 +166,7 @@ func (r *Registry) Session(id ID, known bool) (*Session, error) {
 		s.held = true
 		return s, nil
 	}
-	s := &Session{registry: r, id: id, key: id.key(), held: true}
+	s := &Session{registry: r, id: id, key: r.keys.session(id), held: true}
 	if _, dead := r.tombstones[id]; dead || known {
 		s.lost = true
 	} else if len(r.sessions) >= r.opts.MaxSessions {
@@ -238,7 +244,7 @@ func (r *Registry) sweep(ctx context.Context) error {
 	for id, s := range r.sessions {
 		if !s.held && now.Sub(s.used) > r.opts.Lease {
 			dead = append(dead, s)
-			b.Put(id.key(), []byte{formatTombstone})
+			b.Put(r.keys.session(id), []byte{formatTombstone})
 			// From here on nobody finds the session.
 			delete(r.sessions, id)
 			r.tombstones[id] = now
@@ -247,7 +253,7 @@ func (r *Registry) sweep(ctx context.Context) error {
 	for id, since := range r.tombstones {
 		if now.Sub(since) > r.opts.Lease {
 			forgotten = append(forgotten, id)
-			b.Delete(id.key())
+			b.Delete(r.keys.session(id))
 		}
 	}
 	r.mu.Unlock()

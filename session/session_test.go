@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -386,6 +388,55 @@ func TestEndedSession(t *testing.T) {
 		}
 		if done, err := s.Check(session.Write{N: writes + 1}); done || !errors.Is(err, mld.ErrSessionLost) {
 			t.Errorf("after %d writes and the end: done %v, %v", writes, done, err)
+		}
+	}
+}
+
+// TestPrefixes keeps the sessions of one client below two prefixes, and of the
+// whole store, apart.
+func TestPrefixes(t *testing.T) {
+	store := memstore.New()
+	id := session.ID{1}
+	prefixes := []string{"", "a", "a\xff", mld.ReservedPrefix}
+	stores := map[session.ID]bool{}
+	for range 2 { // the second time after each was closed
+		var registries []*session.Registry
+		for i, prefix := range prefixes {
+			r := open(t, store, &session.Options{Prefix: []byte(prefix)})
+			if want := uint64(len(stores)/len(prefixes)) + 1; r.Generation() != want {
+				t.Errorf("%q: generation %d, want %d", prefix, r.Generation(), want)
+			}
+			if known := r.Len(); known != len(stores)/len(prefixes) && i == 0 {
+				t.Errorf("%q: %d sessions", prefix, known)
+			}
+			registries = append(registries, r)
+		}
+		first := len(stores) == 0
+		for i, r := range registries {
+			stores[r.StoreID()] = true
+			s := attach(t, r, id, !first)
+			for n := range uint64(i + 1) { // as many as that, once
+				if err := do(t, store, s, session.Write{N: n + 1, Sum: 1}, fmt.Sprint("key ", i)); err != nil {
+					t.Errorf("%q: %v", prefixes[i], err)
+				}
+			}
+			if r.Len() != 1 {
+				t.Errorf("%q: %d sessions", prefixes[i], r.Len())
+			}
+			if n := count(t, store, fmt.Sprint("key ", i)); n != uint64(i+1) {
+				t.Errorf("%q: written %d times", prefixes[i], n)
+			}
+		}
+		for _, r := range registries {
+			r.Close()
+		}
+	}
+	if len(stores) != len(prefixes) {
+		t.Errorf("%d stores for %d prefixes", len(stores), len(prefixes))
+	}
+	for e, err := range mld.All(t.Context(), store, nil) {
+		if err != nil || !mld.IsReserved(e.Key) && !strings.HasPrefix(string(e.Key), "key ") {
+			t.Errorf("%q, %v", e.Key, err)
 		}
 	}
 }

@@ -80,7 +80,7 @@ server ends when stdin does, and does not listen unless --listen is given.
 Writes of clients of this project are numbered, and one that is sent again, after
 a connection was lost or the server was killed, is not done again. What is
 remembered for that is kept in the store, in keys that no client can see. With
---sessions off, --readonly, --prefix or --sublevel there is no such promise.
+--sessions off there is no such promise; with --readonly there are no writes.
 
 There is no authentication: whoever can connect can read, and unless --readonly
 is given, write everything. A unix socket is for its owner only.
@@ -164,22 +164,21 @@ func (f *serveFlags) run(ctx context.Context, dir string) (err error) {
 	}()
 	served := store
 	if len(f.within) > 0 {
-		served = namespace.New(store, f.within)
+		served = namespace.NewServed(store, f.within)
 	}
 	listeners, err := f.listenAll(ctx)
 	if err != nil {
 		return err
 	}
-	return f.serveSessions(ctx, served, listeners, signals)
+	return f.serveSessions(ctx, store, served, listeners, signals)
 }
 
-// serveSessions serves with the sessions of the store, unless they are not kept.
-func (f *serveFlags) serveSessions(ctx context.Context, store mld.Store, listeners []net.Listener, signals <-chan os.Signal) error {
+// serveSessions serves a store, or a part of it, with the sessions that it has,
+// unless they are not kept.
+func (f *serveFlags) serveSessions(ctx context.Context, store, served mld.Store, listeners []net.Listener, signals <-chan os.Signal) error {
 	o := f.options()
-	// Below a prefix the records would be keys that whoever serves the whole
-	// store could see.
-	if f.sessions == sessionsOn && !f.readOnly && len(f.within) == 0 {
-		registry, err := session.Open(ctx, store, &session.Options{Lease: f.sessionLease, MaxSessions: int(f.maxSessions), Logger: f.logger})
+	if f.sessions == sessionsOn && !f.readOnly {
+		registry, err := session.Open(ctx, store, &session.Options{Prefix: f.within, Lease: f.sessionLease, MaxSessions: int(f.maxSessions), Logger: f.logger})
 		if err != nil {
 			for _, l := range listeners {
 				l.Close()
@@ -189,7 +188,7 @@ func (f *serveFlags) serveSessions(ctx context.Context, store mld.Store, listene
 		defer registry.Close()
 		o.Sessions = registry
 	}
-	return f.serve(server.New(store, o), listeners, signals, ctx.Done())
+	return f.serve(server.New(served, o), listeners, signals, ctx.Done())
 }
 
 // check refuses what contradicts itself or makes no sense, before anything is
@@ -238,8 +237,8 @@ func (f *serveFlags) check(dir string) error {
 			return usageError("--sublevel: %w", err)
 		}
 	}
-	if f.flags.Flags().Changed("sessions") && f.sessions == sessionsOn && (f.readOnly || len(f.within) > 0) {
-		return usageError("no sessions can be kept with --readonly, --prefix or --sublevel")
+	if f.flags.Flags().Changed("sessions") && f.sessions == sessionsOn && f.readOnly {
+		return usageError("no sessions are kept with --readonly, for there are no writes")
 	}
 	return nil
 }

@@ -140,7 +140,14 @@ func TestServePart(t *testing.T) {
 		}
 		cli(t, "clear", "--db", p.address, "--all").ok(t)
 		cli(t, "put", "--db", p.address, "new", "").ok(t)
+		stats := cli(t, "stats", "--db", p.address, "--json").ok(t)
+		if !strings.Contains(stats, `"server_sessions":`) || strings.Contains(stats, dir) || strings.Contains(stats, "disk_bytes") {
+			t.Errorf("%v: stats: %s", c.args, stats)
+		}
 		p.stop()
+		if got := cli(t, "scan", "--db", dir, "--keys", "--gt", "k").ok(t); got != "" {
+			t.Errorf("%v: %q can be seen", c.args, got)
+		}
 		if got := cli(t, "get", "--db", dir, "k").ok(t); got != "3" {
 			t.Errorf("%v: what is outside was changed", c.args)
 		}

@@ -146,8 +146,15 @@ func (ns *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 	if err := ns.ready(ctx, "batch"); err != nil {
 		return err
 	}
-	keyBytes := b.Len() * len(ns.prefix)
-	for _, op := range b.Ops() {
+	var below mld.Batch
+	below.Append(ns.below(b.Ops())...)
+	return ns.wrap(ns.s.Apply(ctx, &below, o))
+}
+
+// below returns what operations are in the store below.
+func (ns *Store) below(own []mld.Op) []mld.Op {
+	keyBytes := len(own) * len(ns.prefix)
+	for _, op := range own {
 		keyBytes += len(op.Key)
 		if op.Kind == mld.OpDeleteRange && op.Value != nil {
 			keyBytes += len(ns.prefix) + len(op.Value)
@@ -159,8 +166,8 @@ func (ns *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 		arena = ns.appendKey(arena, key)
 		return arena[n:len(arena):len(arena)]
 	}
-	ops := make([]mld.Op, b.Len())
-	for i, op := range b.Ops() {
+	ops := make([]mld.Op, len(own))
+	for i, op := range own {
 		ops[i] = mld.Op{Kind: op.Kind, Key: keyBelow(op.Key), Value: op.Value}
 		if op.Kind == mld.OpDeleteRange {
 			if op.Value == nil {
@@ -170,9 +177,7 @@ func (ns *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 			}
 		}
 	}
-	var below mld.Batch
-	below.Append(ops...)
-	return ns.wrap(ns.s.Apply(ctx, &below, o))
+	return ops
 }
 
 // Clear implements [mld.Writer]. It removes nothing outside the namespace.
@@ -214,15 +219,20 @@ func (ns *Store) NewSnapshot(ctx context.Context) (mld.Snapshot, error) {
 	return &snapshot{reader{ns, snap}, snap}, nil
 }
 
-// Stats implements [mld.Statser]. They are those of the store below, of which the
-// namespace may be a small part; where that one tells none, the error is
-// [mld.ErrUnsupported].
+// Stats implements [mld.Statser]. Of the store below they have the name of the
+// engine alone: its other figures are of all keys, those outside the namespace
+// included. With an empty prefix they are those of the store below; where that one
+// tells none, the error is [mld.ErrUnsupported].
 func (ns *Store) Stats(ctx context.Context) (mld.Stats, error) {
 	if err := ns.ready(ctx, "stats"); err != nil {
 		return mld.Stats{}, err
 	}
 	if st, ok := ns.s.(mld.Statser); ok {
-		return st.Stats(ctx)
+		stats, err := st.Stats(ctx)
+		if len(ns.prefix) > 0 {
+			stats = mld.Stats{Engine: stats.Engine}
+		}
+		return stats, err
 	}
 	return mld.Stats{}, &mld.Error{Code: mld.CodeUnsupported, Op: "stats", Msg: "the store below the namespace tells none"}
 }

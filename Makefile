@@ -2,6 +2,7 @@
 
 GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
+BENCHTOOL := $(GO) tool -modfile=../tools/go.mod
 MODULES := tests/interop/node_modules/.package-lock.json
 
 # How long `make fuzz` gives to each fuzz target.
@@ -27,6 +28,7 @@ build:
 .PHONY: test
 test: $(MODULES)
 	$(GO) test -race -timeout 12m ./...
+	$(GO) -C bench test -timeout 5m ./...
 
 $(MODULES): tests/interop/package-lock.json
 	cd tests/interop && npm ci --no-audit --no-fund
@@ -36,7 +38,9 @@ $(MODULES): tests/interop/package-lock.json
 .PHONY: lint
 lint: verify-format
 	$(GO) vet ./...
+	$(GO) -C bench vet ./...
 	$(TOOL) staticcheck ./...
+	cd bench && $(BENCHTOOL) staticcheck ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
 
@@ -55,6 +59,7 @@ fix-format:
 .PHONY: verify-tidy
 verify-tidy:
 	$(GO) mod tidy -diff
+	$(GO) -C bench mod tidy -diff
 
 ## fuzz: every fuzz target for FUZZTIME (60s), one after the other
 .PHONY: fuzz
@@ -71,10 +76,10 @@ torture: $(MODULES)
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-## figures: measure what docs/benchmarks.md shows
+## figures: measure what docs/benchmarks.md shows, and write it there
 .PHONY: figures
 figures: $(MODULES)
-	$(GO) run ./bench
+	$(GO) -C bench run . -out ../docs/benchmarks.md
 
 ## clean: remove what was built
 .PHONY: clean

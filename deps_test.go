@@ -60,7 +60,6 @@ var policy = map[string][]string{
 	},
 
 	// Floor 4: programs, and the tests that need several ends.
-	"bench/...":        {"./...", "github.com/cockroachdb/pebble/v2/...", "github.com/syndtr/goleveldb/leveldb/...", "golang.org/x/sync/errgroup", "golang.org/x/term"},
 	"cmd/mld/...":      {"./...", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	"examples/...":     {"./..."},
 	"tests/interop":    {"./..."},

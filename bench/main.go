@@ -1,162 +1,125 @@
 // Command bench measures what docs/benchmarks.md shows: the same operations
-// through this project's server and client, through the Node pairs, and on the
-// store in process. All peers run in one run, in turn, round by round, so that
-// what the machine does meanwhile meets all of them; medians are reported.
+// through this project's server and client, through other servers, through the
+// Node pairs, and on the store in process. All peers that are installed run in
+// one run, in turn, round by round, so that what the machine does meanwhile meets
+// all of them; what comes back is verified.
 //
-//	go run ./bench [-rounds 5] [-keys 200000] [-time 1s] [-only get]
+//	go -C bench run . [-keys 1000000] [-rounds 5] [-time 1s] [-only get,put] [-peers mld,Redis]
+//
+// It prints tables in Markdown. With -out FILE it writes them into a document, in
+// the place of those that are between its marks there, and charts beside it.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/term"
-
-	"github.com/multileveldown/mld/client"
 )
 
-// workload is one thing to measure.
-type workload struct {
-	name     string
-	op       string // get, put, batch or scan
-	inFlight int
-	conns    int
-	sync     bool
-}
-
-var workloads = []workload{
-	{"get, 1 in flight", "get", 1, 1, false},
-	{"get, 64 in flight, one connection", "get", 64, 1, false},
-	{"get, 64 connections", "get", 64, 64, false},
-	{"put, 1 in flight", "put", 1, 1, false},
-	{"put, 64 in flight, one connection", "put", 64, 1, false},
-	{"put, 64 connections", "put", 64, 64, false},
-	{"put, sync, 64 in flight, one connection", "put", 64, 1, true},
-	{"put, sync, 64 connections", "put", 64, 64, true},
-	{"batches of 100 puts, 1 in flight", "batch", 1, 1, false},
-	{"full scan", "scan", 1, 1, false},
-}
-
-// settings are what all peers are measured with.
+// settings are what is measured, and how.
 type settings struct {
 	keys      int
 	valueSize int
+	cache     int64
+	rounds    int
 	time      time.Duration
-}
-
-// peer is something that is measured. A peer that cannot do a workload returns
-// errLacks.
-type peer interface {
-	name() string
-	run(ctx context.Context, w workload, s settings) (opsPerSecond float64, err error)
-	close() error
+	only      []string // workloads, by id
+	peers     []string // by a part of their names
+	modules   string   // the folder whose node_modules has the npm packages
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		exit(serve(os.Args[2:]))
+		return
+	}
 	var (
-		rounds  = flag.Int("rounds", 5, "how often each workload is run on each peer")
-		keys    = flag.Int("keys", 200_000, "entries in each store")
-		size    = flag.Int("value", 100, "bytes of a value")
-		length  = flag.Duration("time", time.Second, "how long each run takes")
-		only    = flag.String("only", "", "run only the workloads whose name contains this")
-		modules = flag.String("modules", "tests/interop", "the folder whose node_modules has the npm packages")
+		s      settings
+		only   = flag.String("only", "", "run only these workloads, by the names of their figures, with commas between")
+		peers  = flag.String("peers", "", "run only the peers whose names begin with one of these, with commas between")
+		grow   = flag.String("growth", "", "measure instead how things change with the number of keys, conns, or with the size of values")
+		out    = flag.String("out", "", "a Markdown document to write the tables into, between its marks, and the charts beside it")
+		asJSON = flag.String("json", "", "a file to write all figures to")
+		render = flag.String("render", "", "measure nothing, take what -json has written to this file")
 	)
+	flag.IntVar(&s.keys, "keys", 1_000_000, "entries in each store")
+	flag.IntVar(&s.valueSize, "value", 100, "bytes of a value")
+	flag.Int64Var(&s.cache, "cache", 1<<30, "bytes of each store's block cache")
+	flag.IntVar(&s.rounds, "rounds", 5, "how often each workload is run on each peer")
+	flag.DurationVar(&s.time, "time", time.Second, "how long each run is measured")
+	flag.StringVar(&s.modules, "modules", "", "the folder whose node_modules has the npm packages (default tests/interop)")
 	flag.Parse()
+	s.only, s.peers = list(*only), list(*peers)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	s := settings{keys: *keys, valueSize: *size, time: *length}
-	if err := bench(ctx, s, *rounds, *only, *modules); err != nil {
+	exit(run(ctx, s, *grow, *out, *asJSON, *render))
+}
+
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ctx context.Context, s settings, rounds int, only, modules string) error {
-	dir, err := os.MkdirTemp("", "mld-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	peers, err := startPeers(ctx, dir, modules, s)
-	defer func() {
-		for _, p := range peers {
-			if err := p.close(); err != nil {
-				fmt.Fprintln(os.Stderr, "bench:", p.name(), err)
-			}
-		}
-	}()
-	if err != nil {
-		return err
-	}
-	var table results
-	for _, w := range workloads {
-		if !strings.Contains(w.name, only) {
-			continue
-		}
-		figures := make([][]float64, len(peers))
-		for round := range rounds {
-			for i, p := range peers {
-				progress("%s, round %d of %d: %s", w.name, round+1, rounds, p.name())
-				ops, err := p.run(ctx, w, s)
-				if err == errLacks {
-					continue
-				}
-				if err != nil {
-					return fmt.Errorf("%s: %s: %w", p.name(), w.name, err)
-				}
-				figures[i] = append(figures[i], ops)
-			}
-		}
-		table.add(w, figures)
+// run measures and reports.
+func run(ctx context.Context, s settings, grow, out, asJSON, render string) error {
+	var report *report
+	var err error
+	switch {
+	case flag.NArg() > 0:
+		return fmt.Errorf("unexpected: %s", flag.Arg(0))
+	case render != "":
+		report, err = readReport(render)
+	case grow != "":
+		report, err = measureGrowth(ctx, s, grow)
+	default:
+		report, err = measureAll(ctx, s)
 	}
 	progress("")
-	names := make([]string, len(peers))
-	for i, p := range peers {
-		names[i] = p.name()
+	if err != nil {
+		return err
 	}
-	table.print(os.Stdout, names, s, rounds)
-	return nil
-}
-
-// startPeers starts every peer and fills its store.
-func startPeers(ctx context.Context, dir, modules string, s settings) ([]peer, error) {
-	var peers []peer
-	for _, start := range []func() (peer, error){
-		func() (peer, error) { return startInProcess("pebble", dir) },
-		func() (peer, error) { return startServer("mld, pebble", "pebble", dir, nil) },
-		func() (peer, error) {
-			return startServer("mld, pebble, at least once", "pebble", dir, &client.Options{ExactlyOnce: client.ExactlyOnceOff})
-		},
-		func() (peer, error) { return startInProcess("leveldb", dir) },
-		func() (peer, error) { return startServer("mld, leveldb", "leveldb", dir, nil) },
-		func() (peer, error) { return startNode("many-level", dir, modules) },
-		func() (peer, error) { return startNode("multileveldown", dir, modules) },
-	} {
-		p, err := start()
-		if p != nil {
-			peers = append(peers, p)
-		}
-		if err != nil {
-			return peers, err
-		}
-		progress("filling %s", p.name())
-		if _, err := p.run(ctx, workload{op: "fill", inFlight: 1, conns: 1}, s); err != nil {
-			return peers, fmt.Errorf("%s: fill: %w", p.name(), err)
+	if asJSON != "" {
+		if err := report.writeJSON(asJSON); err != nil {
+			return err
 		}
 	}
-	return peers, nil
+	if out == "" {
+		return report.writeTables(os.Stdout, "")
+	}
+	return report.writeInto(out)
 }
 
-// median returns the median of figures, and the least and greatest of them.
-func median(figures []float64) (mid, least, most float64) {
-	sorted := slices.Sorted(slices.Values(figures))
-	return sorted[len(sorted)/2], sorted[0], sorted[len(sorted)-1]
+// root returns the folder of the project, in which the program runs, or below.
+func root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "cmd", "mld")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("run it in the folder of the project")
+		}
+	}
 }
 
 // progress shows what is being done, on a terminal, in the place of what it

@@ -1,51 +1,121 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"io"
+	"os"
 	"runtime"
-	"strings"
+	"slices"
+	"time"
 )
 
-// results are the figures of all workloads, one list for each peer.
-type results struct {
-	workloads []workload
-	figures   [][][]float64
+// report is what was measured.
+type report struct {
+	Go        string        `json:"go"`
+	CPUs      int           `json:"cpus"`
+	System    string        `json:"system"`
+	Time      time.Time     `json:"time"`
+	Keys      int           `json:"keys"`
+	ValueSize int           `json:"value_bytes"`
+	Rounds    int           `json:"rounds"`
+	Each      time.Duration `json:"each_ns"`
+
+	Workloads []workloadResult `json:"workloads,omitempty"`
+	Memory    []memory         `json:"memory,omitempty"`
+
+	// Growth has one report for each point, if it was growth that was measured,
+	// and GrowthOf says of what: keys, conns or values.
+	GrowthOf string   `json:"growth_of,omitempty"`
+	Growth   []growth `json:"growth,omitempty"`
 }
 
-func (r *results) add(w workload, figures [][]float64) {
-	r.workloads = append(r.workloads, w)
-	r.figures = append(r.figures, figures)
+type workloadResult struct {
+	ID    string       `json:"id"`
+	Title string       `json:"title"`
+	Note  string       `json:"note,omitempty"`
+	Unit  string       `json:"unit"`
+	Peers []peerResult `json:"peers"`
 }
 
-// print writes the results as a Markdown table: the median, and behind it the
-// spread, in operations (of a scan: entries, of a batch: its puts) per second.
-func (r *results) print(w io.Writer, peers []string, s settings, rounds int) {
-	fmt.Fprintf(w, "%s, %d CPUs, %s/%s; %d entries, keys of 16 bytes, values of %d; %d rounds of %s, median (least–most), per second\n\n",
-		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, s.keys, s.valueSize, rounds, s.time)
-	fmt.Fprintf(w, "| | %s |\n|---|%s\n", strings.Join(peers, " | "), strings.Repeat("---|", len(peers)))
-	for i, wl := range r.workloads {
-		fmt.Fprintf(w, "| %s |", wl.name)
-		for _, figures := range r.figures[i] {
-			if len(figures) == 0 {
-				fmt.Fprint(w, " – |")
-				continue
-			}
-			mid, least, most := median(figures)
-			fmt.Fprintf(w, " %s (%s–%s) |", short(mid), short(least), short(most))
-		}
-		fmt.Fprintln(w)
+// peerResult has one figure for each round, or none where the peer cannot do it.
+type peerResult struct {
+	Name      string    `json:"name"`
+	PerSecond []float64 `json:"per_second,omitempty"`
+}
+
+// memory is the resident memory of a server at the end.
+type memory struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+}
+
+func newReport(s settings) *report {
+	return &report{
+		Go: runtime.Version(), CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Time: time.Now().UTC().Truncate(time.Second),
+		Keys: s.keys, ValueSize: s.valueSize, Rounds: s.rounds, Each: s.time,
 	}
 }
 
-// short writes a figure with three digits.
-func short(v float64) string {
-	switch {
-	case v >= 1e6:
-		return fmt.Sprintf("%.3gM", v/1e6)
-	case v >= 1e3:
-		return fmt.Sprintf("%.3gk", v/1e3)
-	default:
-		return fmt.Sprintf("%.3g", v)
+func readReport(file string) (*report, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
 	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &r, nil
+}
+
+func (r *report) writeJSON(file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+func (r *report) workload(id string) *workloadResult {
+	i := slices.IndexFunc(r.Workloads, func(w workloadResult) bool { return w.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &r.Workloads[i]
+}
+
+// figures returns those of a peer, nil where it has none.
+func (w *workloadResult) figures(peer string) []float64 {
+	if w == nil {
+		return nil
+	}
+	i := slices.IndexFunc(w.Peers, func(p peerResult) bool { return p.Name == peer })
+	if i < 0 {
+		return nil
+	}
+	return w.Peers[i].PerSecond
+}
+
+// spread is the median of figures, and the least and greatest of them.
+type spread struct{ median, least, most float64 }
+
+// spreadOf returns the spread of figures, of which there must be some.
+func spreadOf(figures []float64) spread {
+	sorted := slices.Sorted(slices.Values(figures))
+	n := len(sorted)
+	return spread{(sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[0], sorted[n-1]}
+}
+
+// ratios returns the spread of how much a was of b, round by round: what the
+// machine did in a round, it did to both.
+func ratios(a, b []float64) (spread, bool) {
+	n := min(len(a), len(b))
+	if n == 0 {
+		return spread{}, false
+	}
+	each := make([]float64, n)
+	for i := range each {
+		each[i] = a[i] / b[i]
+	}
+	return spreadOf(each), true
 }

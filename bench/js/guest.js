@@ -1,7 +1,7 @@
 'use strict'
 
-// A client of a Node host, or a store in this process, that is told on standard
-// input, one line of JSON each, what to measure, and answers with a line each.
+// A client of one of the npm packages that is told on standard input, one line of
+// JSON each, what to measure, and answers with a line each.
 //
 //   node guest.js --dialect multileveldown|many-level --address HOST:PORT --modules DIR
 
@@ -34,23 +34,42 @@ const handles = []
 const key = i => String(i).padStart(16, '0')
 const value = (k, size) => k.repeat(Math.ceil(size / k.length)).slice(0, size)
 
-// scan walks the whole store once and returns the number of entries.
-async function scan (db) {
-  const it = db.iterator()
+// check throws if an entry of a scan is not one that the store has.
+function check (job, k, v) {
+  if (k.length !== 16 || (!job.keysOnly && v !== value(k, job.valueSize))) throw new Error(`a scan has a wrong entry at ${k}`)
+}
+
+// scan walks the whole store, once or until the time is over, and returns the
+// number of entries.
+async function scan (db, job, until) {
+  const options = { reverse: job.reverse, values: !job.keysOnly }
   let n = 0
+  const late = () => Date.now() >= until
   if (flags.dialect === 'many-level') {
-    for (;;) {
+    const it = job.keysOnly ? db.keys(options) : db.iterator(options)
+    while (!late()) {
       const entries = await it.nextv(1000)
-      if (entries.length === 0) break
+      if (entries.length === 0) {
+        if (n !== job.keys) throw new Error(`a scan has ${n} entries of ${job.keys}`)
+        break
+      }
+      for (const e of entries) job.keysOnly ? check(job, e) : check(job, e[0], e[1])
       n += entries.length
     }
     await it.close()
     return n
   }
+  const it = db.iterator(options)
   return new Promise((resolve, reject) => {
-    const next = () => it.next((err, k) => {
+    const next = () => it.next((err, k, v) => {
       if (err) return reject(err)
-      if (k === undefined) return it.end(() => resolve(n))
+      if (k === undefined || (n % 256 === 0 && late())) {
+        if (k === undefined && n !== job.keys) return reject(new Error(`a scan has ${n} entries of ${job.keys}`))
+        // The client gives the number of an iterator that was ended early to the
+        // next one, while entries are under way; after the answer to a get none are.
+        return it.end(() => db.get(key(0)).then(() => resolve(n), reject))
+      }
+      try { check(job, String(k), String(v)) } catch (err) { return reject(err) }
       n++
       next()
     })
@@ -84,7 +103,7 @@ async function worker (db, job, until) {
         break
       }
       case 'scan':
-        n += await scan(db)
+        n += await scan(db, job, until)
         break
       default:
         throw new Error('unknown: ' + job.op)
@@ -93,28 +112,19 @@ async function worker (db, job, until) {
   return n
 }
 
-async function fill (db, job) {
-  for (let i = 0; i < job.keys; i += 1000) {
-    const ops = []
-    for (let j = i; j < Math.min(i + 1000, job.keys); j++) {
-      ops.push({ type: 'put', key: key(j), value: value(key(j), job.valueSize) })
-    }
-    await db.batch(ops)
-  }
+async function measure (job, millis) {
+  const begin = process.hrtime.bigint()
+  const until = Date.now() + millis
+  const workers = []
+  for (let i = 0; i < job.inFlight * job.conns; i++) workers.push(worker(handles[i % job.conns], job, until))
+  const counts = await Promise.all(workers)
+  return { ops: counts.reduce((a, b) => a + b), seconds: Number(process.hrtime.bigint() - begin) / 1e9 }
 }
 
 async function run (job) {
   while (handles.length < job.conns) handles.push(connect())
-  if (job.op === 'fill') {
-    await fill(handles[0], job)
-    return { ops: job.keys, seconds: 1 }
-  }
-  const begin = process.hrtime.bigint()
-  const until = Date.now() + job.millis
-  const workers = []
-  for (let i = 0; i < job.inFlight; i++) workers.push(worker(handles[i % job.conns], job, until))
-  const counts = await Promise.all(workers)
-  return { ops: counts.reduce((a, b) => a + b), seconds: Number(process.hrtime.bigint() - begin) / 1e9 }
+  await measure(job, job.millis / 5) // to warm up
+  return measure(job, job.millis)
 }
 
 readline.createInterface({ input: process.stdin }).on('line', line => {

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// bench is one run: stores with the same entries, and what they are in.
+type bench struct {
+	settings
+	root string
+	dir  string // of the run, gone after it
+	data *data
+}
+
+// measureAll runs all workloads on all peers.
+func measureAll(ctx context.Context, s settings) (*report, error) {
+	return measurePeers(ctx, s, peers(), workloads())
+}
+
+// measurePeers starts peers, runs the workloads on those that are installed, in
+// turn, and ends them.
+func measurePeers(ctx context.Context, s settings, all []peer, loads []workload) (r *report, err error) {
+	loads = slices.DeleteFunc(loads, func(w workload) bool { return len(s.only) > 0 && !slices.Contains(s.only, w.id) })
+	if len(loads) == 0 {
+		return nil, fmt.Errorf("no workload is named %s", strings.Join(s.only, ","))
+	}
+	b := &bench{settings: s}
+	if b.root, err = root(); err != nil {
+		return nil, err
+	}
+	if b.modules == "" {
+		b.modules = filepath.Join(b.root, "tests", "interop")
+	}
+	if b.dir, err = os.MkdirTemp("", "mld-bench-"); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(b.dir)
+	b.data = &data{keys: s.keys, valueSize: s.valueSize, dir: b.dir}
+	if slices.ContainsFunc(loads, func(w workload) bool { return w.zipf }) {
+		b.data.draw()
+	}
+	r = newReport(s)
+	var started []peer
+	defer func() {
+		// Those that use another's server were started after it.
+		for _, p := range slices.Backward(started) {
+			progress("ending %s", p.name())
+			if cerr := p.close(); cerr != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(), cerr))
+			}
+		}
+	}()
+	for _, p := range all {
+		if !s.wants(p) {
+			continue
+		}
+		progress("starting %s", p.name())
+		err := p.start(ctx, b)
+		if errors.Is(err, errNotInstalled) {
+			fmt.Fprintf(os.Stderr, "bench: %s is left out: %v\n", p.name(), err)
+			continue
+		}
+		started = append(started, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name(), err)
+		}
+	}
+	for i := range loads {
+		if err := b.rounds(ctx, r, &loads[i], started); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range started {
+		if n := p.memory(); n > 0 {
+			r.Memory = append(r.Memory, memory{p.name(), n})
+		}
+	}
+	return r, nil
+}
+
+// wants reports whether a peer takes part.
+func (s *settings) wants(p peer) bool {
+	return len(s.peers) == 0 || slices.ContainsFunc(s.peers, func(name string) bool { return strings.HasPrefix(p.name(), name) })
+}
+
+// rounds runs a workload on all peers in turn, again and again.
+func (b *bench) rounds(ctx context.Context, r *report, w *workload, peers []peer) error {
+	result := workloadResult{ID: w.id, Title: w.title, Note: w.note, Unit: w.unit(), Peers: make([]peerResult, len(peers))}
+	for round := range b.settings.rounds {
+		for i, p := range peers {
+			result.Peers[i].Name = p.name()
+			if len(w.only) > 0 && !slices.ContainsFunc(w.only, func(name string) bool { return strings.HasPrefix(p.name(), name) }) {
+				continue
+			}
+			progress("%s, round %d of %d: %s", w.title, round+1, b.settings.rounds, p.name())
+			b.settle(ctx)
+			perSecond, err := b.measure(ctx, p, w)
+			if errors.Is(err, errLacks) {
+				continue
+			}
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", p.name(), w.title, err)
+			}
+			result.Peers[i].PerSecond = append(result.Peers[i].PerSecond, perSecond)
+		}
+	}
+	r.Workloads = append(r.Workloads, result)
+	return nil
+}
+
+// command builds the command mld once and returns where it is.
+func (b *bench) command() (string, error) {
+	bin := filepath.Join(b.dir, "mld")
+	if _, err := os.Stat(bin); err == nil {
+		return bin, nil
+	}
+	build := exec.Command("go", "build", "-o", bin, "./cmd/mld")
+	build.Dir = b.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the command: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+func makeDir(parent, name string) (string, error) {
+	dir := filepath.Join(parent, name)
+	return dir, os.Mkdir(dir, 0o755)
+}

@@ -140,12 +140,6 @@ func (o *Options) pebble(l *logger) *pebble.Options {
 	}
 	// Values are small and read often: compress for speed on every level.
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
-	// Pebble 2.1.7 rewrites a bottom table to drop its range tombstones while a
-	// snapshot may still need them: keys that a Clear removed come back in the
-	// snapshot. Its text form alone has the switch; it cannot fail to parse.
-	if err := p.Parse("[Options]\n  disable_elision_only_compactions=true\n", nil); err != nil {
-		panic(err)
-	}
 	if o.Configure != nil {
 		o.Configure(p)
 	}

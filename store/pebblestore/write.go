@@ -136,7 +136,14 @@ func (s *Store) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) err
 	})
 }
 
+// deleteRange removes the stored keys of a range. A nil lower bound is the least of
+// them: of a range that began with the empty key, Pebble would read the bound back
+// from a table as nil, which its iterators take for their end, and a compaction
+// would drop the removal of whatever came behind it.
 func (s *Store) deleteRange(lower, upper []byte, wo *pebble.WriteOptions) error {
+	if lower == nil {
+		lower = stored(nil)
+	}
 	if bytes.Compare(lower, upper) >= 0 {
 		return nil
 	}

@@ -108,6 +108,14 @@ func (c *Client) IsFlushed() bool {
 	return c.pending == 0
 }
 
+// Pending returns how many calls wait for an answer, writes whose contexts have
+// ended among them.
+func (c *Client) Pending() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending
+}
+
 // WaitFlushed waits until no call waits for an answer. New calls do not make it
 // wait longer once there was a moment without.
 func (c *Client) WaitFlushed(ctx context.Context) error {

@@ -63,7 +63,6 @@ func (p *Party) fail(err error) {
 	p.mu.Lock()
 	p.failed = err
 	p.mu.Unlock()
-	p.o.Logger.Error("cannot host", "dir", p.dir, "err", err)
 	p.become(Event{Role: Seeking, Err: err})
 }
 
@@ -98,7 +97,7 @@ func (p *Party) tryLock(ctx context.Context) error {
 			p.setRoute(nil)
 		}
 		p.mu.Unlock()
-		p.wg.Go(func() { p.settle(h) })
+		p.settling.Go(func() { p.settle(h) })
 	}
 	return nil
 }

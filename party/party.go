@@ -28,7 +28,8 @@ type Party struct {
 	engine  *engine // after Join, dial's own
 	guessed bool    // there was nothing to know the engine by
 
-	wg sync.WaitGroup
+	telling  sync.WaitGroup // of tellAll
+	settling sync.WaitGroup // of settle
 
 	route atomic.Pointer[route] // of new calls
 
@@ -84,12 +85,15 @@ func JoinContext(ctx context.Context, dir string, o *Options) (*Party, error) {
 	p.now.Since = time.Now()
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if p.o.OnRole != nil {
-		p.wg.Go(p.tellAll)
+		p.telling.Go(p.tellAll)
 	}
 	p.client = client.New(p.dial, p.o.Client)
 	p.setRoute(p.client)
 	if err := p.awaitRole(ctx); err != nil {
-		return nil, errors.Join(err, p.Close())
+		if cerr := p.Close(); cerr != nil {
+			p.o.Logger.Error("could not close what could not be joined", "dir", p.dir, "err", cerr)
+		}
+		return nil, err
 	}
 	return p, nil
 }
@@ -147,26 +151,22 @@ func (p *Party) awaitRole(ctx context.Context) error {
 	}
 }
 
-// nobody returns the error of a directory whose host does not answer.
+// nobody returns the error of a directory that has no host which answers. Blocked is
+// why the last attempt failed, nil if one is under way.
 func (p *Party) nobody(blocked error) error {
-	if err := p.client.LastError(); err != nil && !errors.Is(blocked, mld.ErrLocked) {
-		blocked = err
+	cause := p.client.LastError()
+	if cause == nil {
+		cause = blocked
 	}
-	r, err := readRecord(p.dir)
-	var locked *mld.Error
-	switch {
-	case !errors.As(blocked, &locked) || locked.Code != mld.CodeLocked || locked.Msg == "":
-	case err == nil && r != nil && processLives(r.PID):
-		return &mld.Error{Code: mld.CodeLocked, Op: "join", Where: p.dir, Msg: fmt.Sprintf("process %d hosts it since %s, and does not answer", r.PID, r.Since.Format(time.RFC3339)), Err: p.client.LastError()}
-	default:
-		d := *locked
-		d.Op, d.Msg = "join", d.Msg+"; it does not listen for others"
+	if r, err := readRecord(p.dir); err == nil && r != nil && processLives(r.PID) {
+		return &mld.Error{Code: mld.CodeLocked, Op: "join", Where: p.dir, Msg: fmt.Sprintf("process %d hosts it since %s, and does not answer", r.PID, r.Since.Format(time.RFC3339)), Err: cause}
+	}
+	if e, ok := errors.AsType[*mld.Error](blocked); ok && e.Code == mld.CodeLocked {
+		d := *e
+		d.Op = "join"
 		return &d
 	}
-	if blocked == nil {
-		blocked = errors.New("nobody hosts it")
-	}
-	return &mld.Error{Code: mld.CodeConnectionLost, Op: "join", Where: p.dir, Msg: "there is no host that answers", Err: blocked}
+	return &mld.Error{Code: mld.CodeConnectionLost, Op: "join", Where: p.dir, Msg: "there is no host that answers", Err: cause}
 }
 
 // Close ends the membership. Pending calls fail with [mld.ErrClosed], as on a
@@ -186,6 +186,7 @@ func (p *Party) Close() error {
 	p.setRoute(closedStore{dir: p.dir})
 	p.cancel()
 	p.client.Close() // and with it dial, which may be opening the store
+	p.settling.Wait()
 	p.mu.Lock()
 	h := p.host
 	p.mu.Unlock()
@@ -194,7 +195,7 @@ func (p *Party) Close() error {
 		err = h.close(p.o.DrainTimeout)
 	}
 	p.become(Event{Role: Closed})
-	p.wg.Wait()
+	p.telling.Wait()
 	return err
 }
 

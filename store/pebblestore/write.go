@@ -137,9 +137,9 @@ func (s *Store) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) err
 }
 
 // deleteRange removes the stored keys of a range. A nil lower bound is the least of
-// them: of a range that began with the empty key, Pebble would read the bound back
-// from a table as nil, which its iterators take for their end, and a compaction
-// would drop the removal of whatever came behind it.
+// them, for Pebble's merging of range tombstones takes a bound that is nil for the
+// end, and an empty one becomes nil where its key is copied, as builds with the race
+// detector do at random: then a compaction drops all tombstones behind that one.
 func (s *Store) deleteRange(lower, upper []byte, wo *pebble.WriteOptions) error {
 	if lower == nil {
 		lower = stored(nil)

@@ -95,21 +95,21 @@ func (s *Store) Get(ctx context.Context, key []byte) ([]byte, error) {
 // GetPinned returns the value of key, or [mld.ErrNotFound]. The value must not be
 // changed; it stays valid for good, and the closer is nil.
 func (s *Store) GetPinned(ctx context.Context, key []byte) ([]byte, io.Closer, error) {
-	if err := s.ready(ctx, "get"); err != nil {
-		return nil, nil, err
-	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if err := s.ready(ctx, "get"); err != nil { // here, for Close empties the store
+		return nil, nil, err
+	}
 	return lookup(s.tree, key)
 }
 
 // GetMany implements [mld.Reader].
 func (s *Store) GetMany(ctx context.Context, keys [][]byte) ([][]byte, error) {
-	if err := s.ready(ctx, "get many"); err != nil {
-		return nil, err
-	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if err := s.ready(ctx, "get many"); err != nil { // here, for Close empties the store
+		return nil, err
+	}
 	return lookupMany(s.tree, keys), nil
 }
 

@@ -37,8 +37,11 @@ func die(t *testing.T, p *Party) {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
+	p.cut()
 	p.become(Event{Role: Closed})
+	p.serving.Wait()
 	p.telling.Wait()
+	close(p.done)
 }
 
 func TestConformance(t *testing.T) {

@@ -67,6 +67,9 @@ func (p *Party) newHost(lock io.Closer) (_ *host, err error) {
 		h.store = nil
 		return nil, err
 	}
+	if p.o.Wrap != nil {
+		h.store = p.o.Wrap(h.store)
+	}
 	if h.sessions, err = session.Open(p.ctx, h.store, p.o.Sessions); err != nil {
 		return nil, err
 	}
@@ -125,13 +128,8 @@ func (h *host) accept() {
 
 // close hands over: guests are told and drained, the sockets removed while the lock
 // is held, the store closed, and the lock released.
-func (h *host) close(drain time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
-	defer cancel()
-	// Those that were not finished in time are cut.
-	if err := h.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
+func (h *host) close(ctx context.Context) error {
+	_ = h.server.Shutdown(ctx) // what was not finished in time was cut
 	return h.undo()
 }
 

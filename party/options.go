@@ -41,6 +41,11 @@ type Options struct {
 	// as long as the store is open, and must not lock that file itself.
 	Open func(dir string) (mld.Store, error)
 
+	// Wrap, where it is set, puts something before a store that has been opened,
+	// through which all reads and writes go, such as a cache. To close it closes
+	// the store.
+	Wrap func(mld.Store) mld.Store
+
 	// Durability is that of writes which ask for none. By default the engine's
 	// own options have it, and they write when it is on disk.
 	Durability mld.Durability

@@ -30,6 +30,11 @@ type Party struct {
 
 	telling  sync.WaitGroup // of tellAll
 	settling sync.WaitGroup // of settle
+	serving  sync.WaitGroup // of the connections of Serve
+
+	cutting context.Context // ends with cut, and then a draining does
+	cut     context.CancelFunc
+	done    chan struct{} // closed when all is
 
 	route atomic.Pointer[route] // of new calls
 
@@ -75,7 +80,7 @@ func JoinContext(ctx context.Context, dir string, o *Options) (*Party, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p := &Party{o: o.withDefaults(), changed: make(chan struct{}), tell: make(chan struct{}, 1)}
+	p := &Party{o: o.withDefaults(), changed: make(chan struct{}), tell: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := p.locateDirectory(dir); err != nil {
 		return nil, err
 	}
@@ -84,6 +89,7 @@ func JoinContext(ctx context.Context, dir string, o *Options) (*Party, error) {
 	}
 	p.now.Since = time.Now()
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.cutting, p.cut = context.WithCancel(context.Background())
 	if p.o.OnRole != nil {
 		p.telling.Go(p.tellAll)
 	}
@@ -169,32 +175,59 @@ func (p *Party) nobody(blocked error) error {
 	return &mld.Error{Code: mld.CodeConnectionLost, Op: "join", Where: p.dir, Msg: "there is no host that answers", Err: cause}
 }
 
-// Close ends the membership. Pending calls fail with [mld.ErrClosed], as on a
-// [client.Client], and so do new ones. A guest just leaves. A host tells its guests,
-// lets them finish what they have under way for Options.DrainTimeout, closes the
-// store, and releases the lock last: iterators, snapshots and pinned values of this
-// process should be closed before, for the directory stays locked as long as the
-// engine keeps files open for them.
+// Close is [Party.Shutdown] with Options.DrainTimeout. While a Shutdown is under
+// way it has that cut what is left, and waits for it.
 func (p *Party) Close() error {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), p.o.DrainTimeout)
+	defer cancel()
+	if p.begun() {
+		p.cut()
+		<-p.done
 		return nil
 	}
+	return p.end(ctx)
+}
+
+// Shutdown ends the membership. Pending calls fail with [mld.ErrClosed], as on a
+// [client.Client], and so do new ones. A guest just leaves. A host tells its guests,
+// lets them finish what they have under way until ctx ends, half-read iterators among
+// it, closes the store, and releases the lock last: iterators, snapshots and pinned
+// values of this process should be closed before, for the directory stays locked as
+// long as the engine keeps files open for them.
+func (p *Party) Shutdown(ctx context.Context) error {
+	if p.begun() {
+		<-p.done
+		return nil
+	}
+	return p.end(ctx)
+}
+
+// begun reports whether the membership is being ended, or has been. If not, it is
+// from now on.
+func (p *Party) begun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	closed := p.closed
 	p.closed = true
-	p.mu.Unlock()
+	return closed
+}
+
+func (p *Party) end(ctx context.Context) error {
+	defer close(p.done)
 	p.setRoute(closedStore{dir: p.dir})
 	p.cancel()
 	p.client.Close() // and with it dial, which may be opening the store
 	p.settling.Wait()
-	p.mu.Lock()
-	h := p.host
-	p.mu.Unlock()
 	var err error
-	if h != nil {
-		err = h.close(p.o.DrainTimeout)
+	if h := p.hosting(); h != nil {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(p.cutting, cancel)()
+		err = h.close(ctx)
 	}
+	p.cut()
 	p.become(Event{Role: Closed})
+	p.serving.Wait()
 	p.telling.Wait()
 	return err
 }

@@ -114,7 +114,7 @@ can use it at a time, and reads and writes such a store from the command line.
 		&cobra.Group{ID: "serve", Title: "Serving:"},
 		&cobra.Group{ID: "entries", Title: "Reading and writing:"},
 	)
-	for _, c := range []*cobra.Command{a.serveCommand()} {
+	for _, c := range []*cobra.Command{a.serveCommand(), a.partyCommand()} {
 		c.GroupID = "serve"
 		root.AddCommand(c)
 	}

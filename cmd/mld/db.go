@@ -12,7 +12,6 @@ import (
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/client"
-	"github.com/multileveldown/mld/store/reserved"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -77,7 +76,7 @@ func (f *dbFlags) writeOptions() *mld.WriteOptions {
 type database struct {
 	mld.Store
 	where   string
-	timeout time.Duration // 0 is for ever, as for a directory
+	timeout time.Duration // 0 is for ever, as for a directory of our own
 }
 
 // openToRead opens the store for a command that only reads. A directory is not
@@ -97,11 +96,7 @@ func (f *dbFlags) open(ctx context.Context, readOnly bool) (*database, error) {
 	if isAddress(where) {
 		return f.dial(ctx, where)
 	}
-	store, err := openDirectory(where, engineOptions{create: f.create, readOnly: readOnly})
-	if err != nil {
-		return nil, err
-	}
-	return &database{Store: reserved.Hide(store), where: where}, nil
+	return f.openDirectory(ctx, where, readOnly)
 }
 
 // isAddress reports whether s is an address rather than a directory.

@@ -48,22 +48,31 @@ type engineOptions struct {
 	logger     *slog.Logger
 }
 
-// openDirectory opens the store in dir with the engine that it belongs to. It
-// writes nothing into a directory that holds something else.
-func openDirectory(dir string, o engineOptions) (mld.Store, error) {
+// findEngine returns the engine that the store in dir belongs to, or is to.
+func findEngine(dir string, o engineOptions) (string, error) {
 	kind, err := probe.Directory(dir)
 	// The engine looks again, and knows a damaged store from one in the making.
 	if err != nil && !errors.Is(err, mld.ErrCorruption) {
-		return nil, openError(err)
+		return "", openError(err)
 	}
 	engine := kind.String()
 	if kind == probe.Missing || kind == probe.Empty {
 		if engine = o.create; engine == "" {
-			return nil, openError(&mld.Error{Code: mld.CodeNotFound, Op: "open", Where: dir, Msg: "there is no store in this directory"})
+			return "", openError(&mld.Error{Code: mld.CodeNotFound, Op: "open", Where: dir, Msg: "there is no store in this directory"})
 		}
 	}
 	if o.engine != "" && o.engine != engine {
-		return nil, usageError("--store %s, but %s holds a store of %s; leave out --store or give another directory", o.engine, dir, engine)
+		return "", usageError("--store %s, but %s holds a store of %s; leave out --store or give another directory", o.engine, dir, engine)
+	}
+	return engine, nil
+}
+
+// openDirectory opens the store in dir with the engine that it belongs to. It
+// writes nothing into a directory that holds something else.
+func openDirectory(dir string, o engineOptions) (mld.Store, error) {
+	engine, err := findEngine(dir, o)
+	if err != nil {
+		return nil, err
 	}
 	store, err := openEngine(dir, engine, o)
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 
 const exitCodesHelp = `Exit codes:
   0  done
-  1  the key is not there
+  1  the key is not there, or nobody hosts the directory
   2  the command line, or the input, makes no sense; nothing was done
   3  the directory could not be opened, or the server not be reached
   4  another process has the directory open
@@ -93,7 +93,7 @@ func exitCode(err error) int {
 func hint(err error) string {
 	switch {
 	case errors.Is(err, mld.ErrLocked):
-		return "if mld serves that directory, give its address instead: --db " + defaultAddress
+		return "the process that has it open does not share it; close it, and have mld serve the directory"
 	case errors.Is(err, mld.ErrOutcomeUnknown):
 		return "the write may have taken effect, or may yet: look before you repeat it"
 	default:

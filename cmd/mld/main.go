@@ -4,7 +4,7 @@
 // The exit code says how it ended:
 //
 //	0    done
-//	1    the key is not there
+//	1    the key is not there, or nobody hosts the directory
 //	2    the command line, or the input, makes no sense; nothing was done
 //	3    the directory could not be opened, or the server not be reached
 //	4    another process has the directory open

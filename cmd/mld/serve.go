@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/party"
 	"github.com/multileveldown/mld/server"
 	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/store/hotcache"
@@ -153,7 +155,13 @@ func (f *serveFlags) run(ctx context.Context, dir string) (err error) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
+	if f.store != engineMemory && !f.readOnly && len(f.within) == 0 {
+		return f.serveParty(ctx, dir, f.partyOptions(), signals)
+	}
 	store, err := f.open(dir)
+	if errors.Is(err, mld.ErrLocked) && isHosted(ctx, dir) {
+		return f.serveParty(ctx, dir, &party.Options{GuestOnly: true}, signals)
+	}
 	if err != nil {
 		return err
 	}
@@ -247,6 +255,15 @@ func (f *serveFlags) open(dir string) (mld.Store, error) {
 	if f.store == engineMemory {
 		return memstore.New(), nil
 	}
+	store, err := openDirectory(dir, f.engine())
+	if err != nil || f.values == 0 {
+		return store, err
+	}
+	return hotcache.New(store, &hotcache.Options{Bytes: int64(f.values)}), nil
+}
+
+// engine returns how the directory is opened.
+func (f *serveFlags) engine() engineOptions {
 	o := engineOptions{
 		engine:     f.store,
 		create:     f.store,
@@ -261,11 +278,7 @@ func (f *serveFlags) open(dir string) (mld.Store, error) {
 	} else if o.create == "" {
 		o.create = enginePebble
 	}
-	store, err := openDirectory(dir, o)
-	if err != nil || f.values == 0 {
-		return store, err
-	}
-	return hotcache.New(store, &hotcache.Options{Bytes: int64(f.values)}), nil
+	return o
 }
 
 // listenAll listens on all addresses or on none.
@@ -284,9 +297,61 @@ func (f *serveFlags) listenAll(ctx context.Context) ([]net.Listener, error) {
 	return listeners, nil
 }
 
+// serveParty serves as a member of the party of the directory: as its host, or by way
+// of the process that is.
+func (f *serveFlags) serveParty(ctx context.Context, dir string, o *party.Options, signals <-chan os.Signal) (err error) {
+	if _, err := findEngine(dir, f.engine()); err != nil {
+		return err
+	}
+	p, err := party.JoinContext(ctx, dir, o)
+	if err != nil {
+		return openError(err)
+	}
+	defer func() {
+		if cerr := p.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	listeners, err := f.listenAll(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(f.within) > 0:
+		return f.serve(server.New(namespace.New(p, f.within), f.options()), listeners, signals, ctx.Done())
+	case f.readOnly || f.sessions == sessionsOff:
+		return f.serve(server.New(p, f.options()), listeners, signals, ctx.Done())
+	}
+	return f.serve(p, listeners, signals, ctx.Done())
+}
+
+// partyOptions returns the options of a member that may be the host.
+func (f *serveFlags) partyOptions() *party.Options {
+	eo := f.engine()
+	o := partyOptions(f.store, eo)
+	o.Server = f.options()
+	o.Sessions = &session.Options{Lease: f.sessionLease, MaxSessions: int(f.maxSessions), Logger: f.logger}
+	if o.Server.SnapshotLease < 0 {
+		// Guests know the host by its offer of leases, so there is a short one.
+		o.Server.SnapshotLease = time.Nanosecond
+	}
+	if f.values > 0 {
+		o.Wrap = func(s mld.Store) mld.Store { return hotcache.New(s, &hotcache.Options{Bytes: int64(f.values)}) }
+	}
+	return o
+}
+
+// service is what serves: a server, or a party.
+type service interface {
+	Serve(l net.Listener) error
+	ServeConn(ctx context.Context, stream io.ReadWriteCloser) error
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
 // serve serves until a signal comes, done is closed, the connection on stdin ends, or
 // a listener fails.
-func (f *serveFlags) serve(srv *server.Server, listeners []net.Listener, signals <-chan os.Signal, done <-chan struct{}) error {
+func (f *serveFlags) serve(srv service, listeners []net.Listener, signals <-chan os.Signal, done <-chan struct{}) error {
 	ended := make(chan error, len(listeners)+1)
 	for _, l := range listeners {
 		go func() { ended <- srv.Serve(l) }()
@@ -329,7 +394,7 @@ func (f *serveFlags) announce(listeners []net.Listener) error {
 }
 
 // drain shuts the server down, and cuts it when a second signal comes.
-func (f *serveFlags) drain(srv *server.Server, signals <-chan os.Signal) error {
+func (f *serveFlags) drain(srv service, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), f.grace)
 	defer cancel()
 	drained := make(chan error, 1)

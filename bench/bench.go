@@ -17,6 +17,8 @@ type bench struct {
 	root string
 	dir  string // of the run, gone after it
 	data *data
+	// synced is whether a workload syncs its writes.
+	synced bool
 }
 
 // measureAll runs all workloads on all peers.
@@ -31,7 +33,7 @@ func measurePeers(ctx context.Context, s settings, all []peer, loads []workload)
 	if len(loads) == 0 {
 		return nil, fmt.Errorf("no workload is named %s", strings.Join(s.only, ","))
 	}
-	b := &bench{settings: s}
+	b := &bench{settings: s, synced: slices.ContainsFunc(loads, func(w workload) bool { return w.sync })}
 	if b.root, err = root(); err != nil {
 		return nil, err
 	}
@@ -71,6 +73,12 @@ func measurePeers(ctx context.Context, s settings, all []peer, loads []workload)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name(), err)
 		}
+		if wp, ok := p.(warmer); ok && wp.warms() {
+			progress("warming %s", p.name())
+			if err := b.warm(ctx, wp); err != nil {
+				return nil, fmt.Errorf("%s: %w", p.name(), err)
+			}
+		}
 	}
 	for i := range loads {
 		if err := b.rounds(ctx, r, &loads[i], started); err != nil {
@@ -83,6 +91,20 @@ func measurePeers(ctx context.Context, s settings, all []peer, loads []workload)
 		}
 	}
 	return r, nil
+}
+
+// warm reads all entries once.
+func (b *bench) warm(ctx context.Context, p warmer) error {
+	h, err := p.open(ctx, &workload{op: opScan})
+	if err != nil {
+		return err
+	}
+	n := 0
+	err = h.scan(ctx, func(_, _ []byte) bool { n++; return true })
+	if err == nil && n != b.data.keys {
+		err = fmt.Errorf("it has %d entries of %d", n, b.data.keys)
+	}
+	return errors.Join(err, h.Close())
 }
 
 // wants reports whether a peer takes part.

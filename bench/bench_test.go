@@ -74,7 +74,7 @@ func TestGrowth(t *testing.T) {
 	if err := r.writeTables(&tables, ""); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(tables.String(), "\n| values of 65536 bytes, 200 keys |"); n != 5 {
+	if n := strings.Count(tables.String(), "\n| values of 65536 B, 200 keys |"); n != 5 {
 		t.Errorf("%d tables, want 5:\n%s", n, tables.String())
 	}
 }

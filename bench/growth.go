@@ -30,7 +30,7 @@ func measureGrowth(ctx context.Context, s settings, of string) (*report, error) 
 	}
 	add := func(point string, s settings, loads []workload) error {
 		all := slices.DeleteFunc(peers(), func(p peer) bool {
-			return strings.Contains(p.name(), "unix") || strings.Contains(p.name(), "LevelDB") || strings.Contains(p.name(), "at least once")
+			return strings.Contains(p.name(), "unix") || strings.Contains(p.name(), "LevelDB") || strings.Contains(p.name(), "at least once") || strings.Contains(p.name(), "cache")
 		})
 		at, err := measurePeers(ctx, s, all, loads)
 		if err != nil {
@@ -47,7 +47,7 @@ func measureGrowth(ctx context.Context, s settings, of string) (*report, error) 
 		for _, keys := range []int{10_000, 1_000_000, 20_000_000} {
 			s.keys = keys
 			s.cache = max(s.cache, 4*int64(keys)*int64(keyLen+s.valueSize))
-			if err := add(fmt.Sprintf("%d keys", keys), s, named("get", "get-shared", "scan", "put")); err != nil {
+			if err := add(fmt.Sprintf("keys: %d", keys), s, named("get", "get-shared", "scan", "put")); err != nil {
 				return nil, err
 			}
 		}
@@ -57,7 +57,7 @@ func measureGrowth(ctx context.Context, s settings, of string) (*report, error) 
 				{id: "get", title: "get, 1 in flight each", op: opGet, inFlight: 1, conns: conns},
 				{id: "put", title: "put, not synced, 1 in flight each", op: opPut, inFlight: 1, conns: conns},
 			}
-			if err := add(fmt.Sprintf("%d connections", conns), s, loads); err != nil {
+			if err := add(fmt.Sprintf("connections: %d", conns), s, loads); err != nil {
 				return nil, err
 			}
 		}
@@ -66,7 +66,7 @@ func measureGrowth(ctx context.Context, s settings, of string) (*report, error) 
 		keys := s.keys
 		for _, size := range []int{10, 100, 1 << 10, 10 << 10, 64 << 10} {
 			s.valueSize, s.keys = size, min(keys, most/size)
-			if err := add(fmt.Sprintf("values of %d bytes, %d keys", size, s.keys), s, named("get", "get-shared", "scan", "put")); err != nil {
+			if err := add(fmt.Sprintf("values of %d B, %d keys", size, s.keys), s, named("get", "get-shared", "scan", "put")); err != nil {
 				return nil, err
 			}
 		}

@@ -32,7 +32,8 @@ type settings struct {
 	rounds    int
 	time      time.Duration
 	only      []string // workloads, by id
-	peers     []string // by a part of their names
+	peers     []string // by the beginnings of their names
+	serve     string   // further flags of mld serve
 	modules   string   // the folder whose node_modules has the npm packages
 }
 
@@ -55,6 +56,7 @@ func main() {
 	flag.Int64Var(&s.cache, "cache", 1<<30, "bytes of each store's block cache")
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each workload is run on each peer")
 	flag.DurationVar(&s.time, "time", time.Second, "how long each run is measured")
+	flag.StringVar(&s.serve, "serve", "", "further flags of mld serve, such as '--value-cache none'")
 	flag.StringVar(&s.modules, "modules", "", "the folder whose node_modules has the npm packages (default tests/interop)")
 	flag.Parse()
 	s.only, s.peers = list(*only), list(*peers)

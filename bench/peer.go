@@ -67,6 +67,14 @@ type handle interface {
 
 type entry struct{ key, value []byte }
 
+// warmer is an opener whose store reads from disk what it has not read yet. It is
+// read once as a whole, so that no row is about that.
+type warmer interface {
+	opener
+	// warms reports whether that is to be done through this peer.
+	warms() bool
+}
+
 // runner is a peer that measures itself, in another process.
 type runner interface {
 	run(ctx context.Context, w *workload) (perSecond float64, err error)
@@ -74,7 +82,7 @@ type runner interface {
 
 // peers returns all there are, in the order of the tables.
 func peers() []peer {
-	server := &mldServer{engine: "pebble"}
+	server := &mldServer{name: "mld-pebble", engine: "pebble"}
 	redis := &redisServer{}
 	manyLevel, multileveldown := &nodeHost{dialect: "many-level"}, &nodeHost{dialect: "multileveldown"}
 	return []peer{
@@ -82,6 +90,10 @@ func peers() []peer {
 		&mldPeer{label: mldName, server: server, owns: true},
 		&mldPeer{label: "mld, at least once", server: server, atLeastOnce: true},
 		&mldPeer{label: "mld, unix socket", server: server, unix: true},
+		&mldPeer{
+			label: "mld, no value cache", server: &mldServer{name: "mld-no-value-cache", engine: "pebble", flags: []string{"--value-cache", "none"}},
+			owns: true, lookUps: true,
+		},
 		&redisPeer{label: "Redis", server: redis, owns: true},
 		&redisPeer{label: "Redis, unix socket", server: redis, unix: true},
 		&echoPeer{network: "tcp"},
@@ -94,7 +106,7 @@ func peers() []peer {
 		&nodePeer{label: "multileveldown on leveldown", host: multileveldown},
 		&nodePeer{label: "multileveldown on mld", host: multileveldown, server: server},
 		&levelDB{},
-		&mldPeer{label: "mld over LevelDB", server: &mldServer{engine: "leveldb"}, owns: true},
+		&mldPeer{label: "mld over LevelDB", server: &mldServer{name: "mld-leveldb", engine: "leveldb"}, owns: true},
 	}
 }
 

@@ -33,7 +33,9 @@ func (p *grpcPeer) start(_ context.Context, b *bench) (err error) {
 
 func (p *grpcPeer) lacks(w *workload) bool { return w.conns > 1 }
 func (p *grpcPeer) memory() int64          { return p.process.memory() }
-func (p *grpcPeer) close() error           { return p.process.stop() }
+func (*grpcPeer) warms() bool              { return true }
+
+func (p *grpcPeer) close() error { return p.process.stop() }
 
 func (p *grpcPeer) open(_ context.Context, w *workload) (handle, error) {
 	c, err := grpc.NewClient("passthrough:"+p.address, grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -33,6 +33,8 @@ func (p *levelDB) goroutines(w *workload) int {
 	return 1
 }
 
+func (*levelDB) warms() bool { return true }
+
 func (p *levelDB) close() error {
 	if p.store == nil {
 		return nil

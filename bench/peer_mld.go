@@ -17,7 +17,9 @@ import (
 // mldServer is `mld serve` in a process of its own. It is started once, for all
 // peers that use it.
 type mldServer struct {
+	name      string // of its directory and its socket
 	engine    string
+	flags     []string // further ones
 	process   *process
 	tcp, unix string // the addresses
 }
@@ -30,7 +32,7 @@ func (s *mldServer) start(b *bench) error {
 	if s.engine == "leveldb" {
 		dirOf = b.data.leveldbDir
 	}
-	dir, err := dirOf("mld-" + s.engine)
+	dir, err := dirOf(s.name)
 	if err != nil {
 		return err
 	}
@@ -38,11 +40,15 @@ func (s *mldServer) start(b *bench) error {
 	if err != nil {
 		return err
 	}
-	socket := filepath.Join(b.dir, s.engine+".sock")
+	socket := filepath.Join(b.dir, s.name+".sock")
 	// Writes say themselves whether they are synced, except those of the npm
 	// clients, which cannot.
-	s.process, err = startProcess(bin, "serve", dir, "--sync", "nosync", "--cache", strconv.FormatInt(b.cache, 10),
-		"--listen", "tcp://127.0.0.1:0", "--listen", "unix:"+socket)
+	args := []string{
+		"serve", dir, "--sync", "nosync", "--cache", strconv.FormatInt(b.cache, 10),
+		"--listen", "tcp://127.0.0.1:0", "--listen", "unix:" + socket,
+	}
+	args = append(args, s.flags...)
+	s.process, err = startProcess(bin, append(args, strings.Fields(b.serve)...)...)
 	if err != nil {
 		return err
 	}
@@ -74,6 +80,7 @@ type mldPeer struct {
 	owns        bool // stops the server and reports its memory
 	unix        bool
 	atLeastOnce bool
+	lookUps     bool // takes part in what looks up keys only
 }
 
 func (p *mldPeer) name() string { return p.label }
@@ -84,6 +91,9 @@ func (p *mldPeer) lacks(w *workload) bool {
 	if p.atLeastOnce {
 		return !w.writes() || w.op == opMixed // reads are the same
 	}
+	if p.lookUps {
+		return w.op != opGet && w.op != opMixed || w.inFlight == 1
+	}
 	return p.server.engine == "leveldb" && w.conns > 64
 }
 
@@ -93,6 +103,8 @@ func (p *mldPeer) memory() int64 {
 	}
 	return p.server.process.memory()
 }
+
+func (p *mldPeer) warms() bool { return p.owns }
 
 func (p *mldPeer) close() error {
 	if !p.owns {

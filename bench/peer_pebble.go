@@ -43,6 +43,8 @@ func (p *inProcess) goroutines(w *workload) int {
 	return 1
 }
 
+func (*inProcess) warms() bool { return true }
+
 func (p *inProcess) close() error {
 	if p.db == nil {
 		return nil

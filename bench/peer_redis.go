@@ -13,7 +13,8 @@ import (
 )
 
 // redisServer is two processes of redis-server: one that writes nothing to disk,
-// and one whose log is synced before it answers, and not rewritten meanwhile.
+// and, if a workload needs it, one whose log is synced before it answers, and not
+// rewritten meanwhile.
 type redisServer struct {
 	plain, synced *process
 	dir           string
@@ -29,26 +30,15 @@ func (s *redisServer) start(ctx context.Context, b *bench) error {
 		return errNotInstalled
 	}
 	s.dir, s.ports = b.dir, map[bool]int{}
-	if s.plain, err = s.run(ctx, bin, false, "--save", "", "--appendonly", "no"); err != nil {
+	if s.plain, err = s.run(ctx, b, bin, false, "--appendonly", "no"); err != nil || !b.synced {
 		return err
 	}
-	if s.synced, err = s.run(ctx, bin, true, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
-		"--auto-aof-rewrite-percentage", "0"); err != nil {
-		return err
-	}
-	for _, sync := range []bool{false, true} {
-		c, err := s.dial(ctx, sync, false)
-		if err != nil {
-			return err
-		}
-		if err := fillPipe(b.data, newRedisPipe(c)); err != nil {
-			return err
-		}
-	}
-	return nil
+	s.synced, err = s.run(ctx, b, bin, true, "--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
+	return err
 }
 
-func (s *redisServer) run(ctx context.Context, bin string, sync bool, args ...string) (*process, error) {
+// run starts a process and fills it.
+func (s *redisServer) run(ctx context.Context, b *bench, bin string, sync bool, args ...string) (*process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -59,7 +49,7 @@ func (s *redisServer) run(ctx context.Context, bin string, sync bool, args ...st
 		return nil, err
 	}
 	p, err := startQuiet(filepath.Join(dir, "log"), bin, append(args, "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
-		"--unixsocket", s.socket(sync), "--dir", dir, "--maxclients", "20000")...)
+		"--unixsocket", s.socket(sync), "--dir", dir, "--save", "", "--maxclients", "20000")...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +57,7 @@ func (s *redisServer) run(ctx context.Context, bin string, sync bool, args ...st
 	if err != nil {
 		return p, fmt.Errorf("redis-server: %w", err)
 	}
-	return p, c.Close()
+	return p, fillPipe(b.data, newRedisPipe(c))
 }
 
 func (s *redisServer) address(sync bool) string { return fmt.Sprintf("127.0.0.1:%d", s.ports[sync]) }

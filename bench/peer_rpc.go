@@ -31,7 +31,9 @@ func (p *rpcPeer) start(_ context.Context, b *bench) (err error) {
 // It has no streams, and its server cannot keep an iterator open between calls.
 func (p *rpcPeer) lacks(w *workload) bool { return w.conns > 1 || w.reverse || w.keysOnly }
 func (p *rpcPeer) memory() int64          { return p.process.memory() }
-func (p *rpcPeer) close() error           { return p.process.stop() }
+func (*rpcPeer) warms() bool              { return true }
+
+func (p *rpcPeer) close() error { return p.process.stop() }
 
 func (p *rpcPeer) open(ctx context.Context, w *workload) (handle, error) {
 	c, err := dialUntil(ctx, "tcp", p.address)

@@ -19,6 +19,7 @@ type report struct {
 	ValueSize int           `json:"value_bytes"`
 	Rounds    int           `json:"rounds"`
 	Each      time.Duration `json:"each_ns"`
+	Serve     string        `json:"serve,omitempty"` // further flags of mld serve
 
 	Workloads []workloadResult `json:"workloads,omitempty"`
 	Memory    []memory         `json:"memory,omitempty"`
@@ -52,7 +53,7 @@ type memory struct {
 func newReport(s settings) *report {
 	return &report{
 		Go: runtime.Version(), CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Time: time.Now().UTC().Truncate(time.Second),
-		Keys: s.keys, ValueSize: s.valueSize, Rounds: s.rounds, Each: s.time,
+		Keys: s.keys, ValueSize: s.valueSize, Rounds: s.rounds, Each: s.time, Serve: s.serve,
 	}
 }
 

@@ -16,6 +16,8 @@ var comparisons = []struct{ workload, one, other string }{
 	{"get", mldName, "Pebble in process"},
 	{"get-zipf", mldName, "Redis"},
 	{"get-zipf", mldName, "Pebble in process"},
+	{"get", mldName, "mld, no value cache"},
+	{"get-zipf", mldName, "mld, no value cache"},
 	{"get-shared", mldName, "Pebble in process"},
 	{"get-shared", mldName, "grpc-go over Pebble"},
 	{"get-one", mldName, "raw echo"},
@@ -47,6 +49,9 @@ func (r *report) writeTables(out io.Writer, figures string) error {
 		fmt.Fprintf(&w, "### %s\n\n", growthTitles[r.GrowthOf])
 	}
 	fmt.Fprintf(&w, "%s, %d CPUs, %s, %s; ", r.Time.Format("2006-01-02"), r.CPUs, r.System, r.Go)
+	if r.Serve != "" {
+		fmt.Fprintf(&w, "`mld serve %s`; ", r.Serve)
+	}
 	if r.GrowthOf != "" {
 		r.writeGrowth(&w)
 	} else {

@@ -140,18 +140,26 @@ func (b *bench) rounds(ctx context.Context, r *report, w *workload, peers []peer
 	return nil
 }
 
-// command builds the command mld once and returns where it is.
+// command returns where the command mld is, which it builds at first.
 func (b *bench) command() (string, error) {
-	bin := filepath.Join(b.dir, "mld")
-	if _, err := os.Stat(bin); err == nil {
-		return bin, nil
+	if b.bin == "" {
+		bin := filepath.Join(b.dir, "mld")
+		if err := buildCommand(b.root, bin); err != nil {
+			return "", err
+		}
+		b.bin = bin
 	}
+	return b.bin, nil
+}
+
+// buildCommand builds the command mld.
+func buildCommand(root, bin string) error {
 	build := exec.Command("go", "build", "-o", bin, "./cmd/mld")
-	build.Dir = b.root
+	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the command: %w\n%s", err, out)
+		return fmt.Errorf("building the command: %w\n%s", err, out)
 	}
-	return bin, nil
+	return nil
 }
 
 func makeDir(parent, name string) (string, error) {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,6 +99,59 @@ func TestVerification(t *testing.T) {
 	if n, err := newPipeWorker(b, w, &fakePipe{value: rightValue, places: []int{1, 0}}).work(time.Now().Add(time.Millisecond)); n == 0 || err != nil {
 		t.Errorf("right answers: %d, %v", n, err)
 	}
+}
+
+// TestVerificationOfHandles does the same with clients of libraries.
+func TestVerificationOfHandles(t *testing.T) {
+	b := &bench{data: &data{keys: 10, valueSize: 40}, settings: settings{time: time.Hour}}
+	whole := make([]int, 10)
+	for i := range whole {
+		whole[i] = i
+	}
+	for name, c := range map[string]struct {
+		op    op
+		right bool
+		keys  []int // of a scan, in its order
+		value func(key []byte) []byte
+	}{
+		"a right get":              {op: opGet, right: true, value: rightValue},
+		"a wrong get":              {op: opGet, value: func([]byte) []byte { return rightValue(makeKey(77)) }},
+		"a right scan":             {op: opScan, right: true, keys: whole, value: rightValue},
+		"a scan that lacks one":    {op: opScan, keys: whole[1:], value: rightValue},
+		"a scan with one twice":    {op: opScan, keys: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 8}, value: rightValue},
+		"a scan out of order":      {op: opScan, keys: []int{0, 1, 2, 4, 3, 5, 6, 7, 8, 9}, value: rightValue},
+		"a scan with wrong values": {op: opScan, keys: whole, value: func([]byte) []byte { return make([]byte, 40) }},
+	} {
+		h := &fakeHandle{keys: c.keys, value: c.value}
+		w := &workload{op: c.op}
+		do := b.calls
+		if c.op == opScan {
+			do = b.scan
+		}
+		if _, err := do(t.Context(), h, w, time.Now().Add(time.Millisecond)); (err == nil) != c.right {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// fakeHandle answers by itself.
+type fakeHandle struct {
+	handle
+	keys  []int
+	value func(key []byte) []byte
+}
+
+func (h *fakeHandle) get(_ context.Context, key []byte) ([]byte, io.Closer, error) {
+	return h.value(key), nil, nil
+}
+
+func (h *fakeHandle) scan(_ context.Context, visit func(key, value []byte) bool) error {
+	for _, i := range h.keys {
+		if key := makeKey(i); !visit(key, h.value(key)) {
+			break
+		}
+	}
+	return nil
 }
 
 func rightValue(key []byte) []byte {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -25,6 +27,19 @@ var growthTitles = map[string]string{
 func measureGrowth(ctx context.Context, s settings, of string) (*report, error) {
 	r := newReport(s)
 	r.GrowthOf = of
+	dir, err := os.MkdirTemp("", "mld-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	base, err := root()
+	if err != nil {
+		return nil, err
+	}
+	s.bin = filepath.Join(dir, "mld")
+	if err := buildCommand(base, s.bin); err != nil {
+		return nil, err
+	}
 	if len(s.peers) == 0 {
 		s.peers = []string{"Pebble in process", mldName, "Redis"}
 	}

@@ -34,6 +34,7 @@ type settings struct {
 	only      []string // workloads, by id
 	peers     []string // by the beginnings of their names
 	serve     string   // further flags of mld serve
+	bin       string   // where the command mld is, if it is built already
 	modules   string   // the folder whose node_modules has the npm packages
 }
 

@@ -51,9 +51,10 @@ var (
 type conn struct {
 	c      *Client
 	stream io.ReadWriteCloser
-	where  string // the address, if the stream tells; constant
-	inline bool   // callers may write; constant
-	meeter Meeter // the stream, if it is one; constant
+	where  string    // the address, if the stream tells; constant
+	inline bool      // callers may write and read; constant
+	timed  deadliner // the stream, if inline
+	meeter Meeter    // the stream, if it is one; constant
 
 	dialect wire.Dialect // constant
 
@@ -66,8 +67,14 @@ type conn struct {
 	heard     atomic.Bool   // bytes came since the last tick; not guarded
 	useful    atomic.Bool   // an answer came; not guarded
 
-	events []event // decoded and not handled; the reader's own
-	met    bool    // meeter has been asked; the reader's own
+	// These belong to whoever has the turn, see turn.
+	frames   *wire.FrameReader
+	response wire.Response
+	events   []event // decoded and not handled
+	solo     int     // answers that came alone, one after the other
+
+	resume chan error // gives the reader the turn; has room for one
+	met    bool       // meeter has been asked; the reader's own
 
 	cause     error // why it ended, or will have
 	dead      bool
@@ -100,6 +107,9 @@ type conn struct {
 	writing bool   // somebody writes
 	awake   bool   // the writer has been woken and is not back
 
+	turn   turn // to read
+	turned bool // a caller has had it since the reader looked
+
 	timer    *time.Timer
 	farewell *time.Timer   // closes the stream after a write has failed
 	idle     time.Duration // without a byte from the server
@@ -113,6 +123,7 @@ func newConn(c *Client, stream io.ReadWriteCloser) *conn {
 		dialect:   c.o.Dialect,
 		lost:      make(chan struct{}),
 		retired:   make(chan struct{}),
+		resume:    make(chan error, 1),
 		wake:      make(chan struct{}, 1),
 		wrote:     make(chan struct{}),
 		iterators: map[uint32]*Iterator{},
@@ -126,12 +137,18 @@ func newConn(c *Client, stream io.ReadWriteCloser) *conn {
 	if s, ok := stream.(DialectSpeaker); ok {
 		k.dialect = s.Dialect()
 	}
-	switch stream.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		k.inline = true
+	switch s := stream.(type) {
+	case *net.TCPConn:
+		k.inline, k.timed = true, s
+	case *net.UnixConn:
+		k.inline, k.timed = true, s
 	}
+	k.frames = wire.NewFrameReader(lively{k}, c.o.MaxFrame)
 	return k
 }
+
+// deadliner is a stream whose reads have a deadline.
+type deadliner interface{ SetReadDeadline(t time.Time) error }
 
 // startLocked makes the connection the client's, with a hello and what waits as
 // the first output.
@@ -175,6 +192,7 @@ func (k *conn) shut(cause error) {
 	if k.cause == nil {
 		k.cause = cause
 	}
+	k.resumeLocked() // it will find that the stream is closed
 	k.c.mu.Unlock()
 	k.closeOnce.Do(func() { k.stream.Close() })
 }
@@ -401,6 +419,7 @@ func (k *conn) fillFromLocked(queue *callList) {
 
 // wakeLocked has the writer write.
 func (k *conn) wakeLocked() {
+	k.resumeLocked()
 	if !k.awake {
 		k.awake = true
 		k.wake <- struct{}{} // never waits: it has room, and awake is reset by who receives
@@ -409,17 +428,19 @@ func (k *conn) wakeLocked() {
 
 // sendAndUnlock sees to it that the output is written. When there is nothing
 // else under way, the caller writes it itself, which saves a switch of
-// goroutines; else the writer does, so that callers share a write.
-func (c *Client) sendAndUnlock(k *conn) {
+// goroutines; else the writer does, so that callers share a write. It reports
+// whether the caller, who waits for the answer to cl, is to read it; cl is nil if
+// there is none.
+func (c *Client) sendAndUnlock(k *conn, cl *call) (reads bool) {
 	if !k.inline || k.writing || k.awake || k.sent.n > 1 || c.queue.n > 0 || k.taken+uint64(len(k.out))-k.read > inlineBytes {
 		k.wakeLocked()
 		c.mu.Unlock()
-		return
+		return false
 	}
 	k.fillLocked()
 	if len(k.out) == 0 {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	buf := k.takeLocked()
 	c.mu.Unlock()
@@ -429,10 +450,12 @@ func (c *Client) sendAndUnlock(k *conn) {
 	if len(k.out) > 0 || c.queue.n > 0 || k.bound.n > 0 || len(k.dirty) > 0 || len(c.opening) > 0 {
 		k.wakeLocked()
 	}
+	reads = k.takeTurnLocked(cl)
 	c.mu.Unlock()
 	if err != nil {
 		k.writeFailed(err)
 	}
+	return reads
 }
 
 // writeFailed closes the stream, but not at once: the server may have said why

@@ -233,7 +233,7 @@ func (it *Iterator) fetch() bool {
 	if k := it.conn; k != nil && k.dialect == wire.ManyLevel && !it.remoteEnd {
 		it.acks, it.consumed = it.acks+1, it.returned-it.opened
 		it.queueLocked(k)
-		c.sendAndUnlock(k)
+		c.sendAndUnlock(k, nil)
 	} else {
 		c.mu.Unlock()
 	}
@@ -247,7 +247,7 @@ func (it *Iterator) acknowledge() {
 	if k := it.conn; k != nil && !it.remoteEnd {
 		it.acks = 1
 		it.queueLocked(k)
-		c.sendAndUnlock(k)
+		c.sendAndUnlock(k, nil)
 	} else {
 		c.mu.Unlock()
 	}
@@ -282,7 +282,7 @@ func (it *Iterator) awaitLocked() error {
 		}
 		it.waiting = true
 		if k := it.destinationLocked(); k != nil {
-			c.sendAndUnlock(k)
+			c.sendAndUnlock(k, nil)
 		} else {
 			c.mu.Unlock()
 		}

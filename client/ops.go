@@ -114,7 +114,9 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		return cl.describe(err)
 	}
 	if k := cl.conn; k != nil {
-		c.sendAndUnlock(k)
+		if c.sendAndUnlock(k, cl) {
+			k.readAnswer(ctx, cl)
+		}
 	} else {
 		c.mu.Unlock()
 	}

@@ -56,31 +56,41 @@ func (p *page) release() {
 // readLoop reads messages until the stream ends. What arrived together is
 // handled under one lock.
 func (k *conn) readLoop() error {
-	frames := wire.NewFrameReader(lively{k}, k.c.o.MaxFrame)
-	var r wire.Response
 	for {
-		body, err := frames.Next()
+		if err := k.receive(); err != nil {
+			return err
+		}
+		if k.solo >= soloTurns {
+			if err := k.rest(); err != nil {
+				return err
+			}
+		}
+		// Who was woken runs before a read that most likely has to wait.
+		runtime.Gosched()
+	}
+}
+
+// receive reads what comes next, with all that came together, and handles it.
+func (k *conn) receive() error {
+	for {
+		body, err := k.frames.Next()
 		if err == nil {
-			if err = k.decode(&r, body); err != nil {
+			if err = k.decode(&k.response, body); err != nil {
 				k.handle()
 				return err
 			}
-		} else if err = k.skipLarge(frames, err); err != nil {
+		} else if err = k.skipLarge(err); err != nil {
 			return err
 		}
-		if !frames.Buffered() || len(k.events) >= maxEvents {
-			if err := k.handle(); err != nil {
-				return err
-			}
-			// Who was woken runs before a read that most likely has to wait.
-			runtime.Gosched()
+		if !k.frames.Buffered() || len(k.events) >= maxEvents {
+			return k.handle()
 		}
 	}
 }
 
 // skipLarge goes on after a message that is too large, of which it tells the call;
 // any other error ends the connection.
-func (k *conn) skipLarge(frames *wire.FrameReader, err error) error {
+func (k *conn) skipLarge(err error) error {
 	var large *wire.FrameTooLargeError
 	tooLarge := errors.As(err, &large)
 	if tooLarge {
@@ -90,7 +100,7 @@ func (k *conn) skipLarge(frames *wire.FrameReader, err error) error {
 		return e
 	}
 	if tooLarge {
-		err = frames.Skip()
+		err = k.frames.Skip()
 	}
 	return lostCause(err)
 }
@@ -212,6 +222,11 @@ func (k *conn) handle() error {
 		k.wakeLocked() // an answer may be what the queue waits for
 	}
 	k.retireIfIdleLocked()
+	if len(k.events) == 1 && k.events[0].answered != nil && k.sent.n == 0 {
+		k.solo++
+	} else {
+		k.solo = 0
+	}
 	c.mu.Unlock()
 	for i := range k.events {
 		if cl := k.events[i].answered; cl != nil {

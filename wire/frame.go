@@ -2,9 +2,11 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"os"
 
 	"github.com/multileveldown/mld"
 )
@@ -109,8 +111,8 @@ func (f *FrameReader) prefix() (size uint64, n int) {
 //
 // At the end of the stream Next returns [io.EOF] between two frames and
 // [io.ErrUnexpectedEOF] within one, for a length that is no number
-// [mld.ErrProtocol], and for a frame that is too large a [*FrameTooLargeError],
-// after which alone the reader can go on.
+// [mld.ErrProtocol], and for a frame that is too large a [*FrameTooLargeError].
+// The reader can go on only after that, and after [os.ErrDeadlineExceeded].
 func (f *FrameReader) Next() ([]byte, error) {
 	if f.skip > 0 {
 		if err := f.Skip(); err != nil {
@@ -188,7 +190,9 @@ func (f *FrameReader) fill(need int) error {
 	for range 100 {
 		n, err := f.r.Read(f.buf[len(f.buf):cap(f.buf)])
 		f.buf = f.buf[:len(f.buf)+n]
-		f.err = err
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			f.err = err
+		}
 		if n > 0 {
 			return nil
 		}

@@ -56,7 +56,7 @@ var policy = map[string][]string{
 	// Floor 3: an end that is one or the other.
 	"party": {
 		".", "client", "server", "session", "wire", "internal/backoff", "internal/filelock", "internal/memnet",
-		"internal/unixsocket", "store/leveldbstore", "store/pebblestore", "store/probe", "golang.org/x/sys/unix",
+		"internal/unixsocket", "store/leveldbstore", "store/pebblestore", "store/probe", "store/reserved", "golang.org/x/sys/unix",
 	},
 
 	// Floor 4: programs, and the tests that need several ends.

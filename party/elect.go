@@ -118,7 +118,7 @@ func (p *Party) connect(ctx context.Context) (io.ReadWriteCloser, error) {
 	if err == nil {
 		return &ourHost{conn, p}, nil
 	}
-	if p.o.NoNode || p.engine.name != string(LevelDB) {
+	if !p.mayBeNode() {
 		return nil, err
 	}
 	if stream := p.connectNode(ctx); stream != nil {
@@ -160,6 +160,8 @@ func (p *Party) follow(r *record) error {
 	}
 	switch last := p.last; {
 	case last == nil:
+	case last.Store != r.Store && p.mayBeNode():
+		// A Node host does not know which keys it must not clear.
 	case last.Store != r.Store:
 		return refuse("the directory has another store than before; close this membership and join anew")
 	case last.Epoch > r.Epoch:

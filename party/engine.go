@@ -26,10 +26,20 @@ type engine struct {
 }
 
 // findEngine finds the engine of the directory. Only dial calls it once the
-// membership has begun, so nobody else reads what it writes.
-func (p *Party) findEngine() (err error) {
-	p.engine, p.guessed, err = findEngine(p.dir, &p.o)
-	return err
+// membership has begun.
+func (p *Party) findEngine() error {
+	e, guessed, err := findEngine(p.dir, &p.o)
+	if err != nil {
+		return err
+	}
+	changed := p.engine != nil && p.engine.name != e.name
+	p.mu.Lock()
+	p.engine, p.guessed = e, guessed
+	p.mu.Unlock()
+	if changed && p.client != nil {
+		p.routeToClient()
+	}
+	return nil
 }
 
 // findEngine returns the engine of a directory, by what it holds, and whether it

@@ -57,13 +57,15 @@ func TestConformance(t *testing.T) {
 			},
 		})
 	})
-	t.Run("guest", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) mld.Store {
-			dir := t.TempDir()
-			join(t, dir, &Options{Durability: mld.DurabilityNoSync})
-			return join(t, dir, nil)
-		}, &storetest.Options{NoRangeDeletes: true})
-	})
+	for _, engine := range []Engine{Pebble, LevelDB} {
+		t.Run("guest of "+string(engine), func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) mld.Store {
+				dir := t.TempDir()
+				join(t, dir, &Options{Engine: engine, Durability: mld.DurabilityNoSync})
+				return join(t, dir, nil)
+			}, &storetest.Options{NoRangeDeletes: true})
+		})
+	}
 }
 
 // TestPendingInOrder has a guest with writes under way become the host: it must do

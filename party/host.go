@@ -94,7 +94,7 @@ func (p *Party) bind(h *host) error {
 		return fmt.Errorf("listen on %s: %w", socketName, err)
 	}
 	h.listeners = append(h.listeners, listener{l, socketName, wire.Auto})
-	if p.o.NoNode || p.engine.name != string(LevelDB) {
+	if !p.mayBeNode() {
 		return nil
 	}
 	for _, s := range nodeSockets {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/client"
+	"github.com/multileveldown/mld/store/reserved"
 )
 
 // Party is the membership of a process in the party of a directory, and as such the
@@ -25,8 +27,8 @@ type Party struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 
-	engine  *engine // after Join, dial's own
-	guessed bool    // there was nothing to know the engine by
+	engine  *engine // written by dial, under mu
+	guessed bool    // there was nothing to know the engine by; dial's own
 
 	telling  sync.WaitGroup // of tellAll
 	settling sync.WaitGroup // of settle
@@ -93,8 +95,13 @@ func JoinContext(ctx context.Context, dir string, o *Options) (*Party, error) {
 	if p.o.OnRole != nil {
 		p.telling.Go(p.tellAll)
 	}
-	p.client = client.New(p.dial, p.o.Client)
-	p.setRoute(p.client)
+	ready := make(chan struct{})
+	p.client = client.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
+		<-ready
+		return p.dial(ctx)
+	}, p.o.Client)
+	p.routeToClient()
+	close(ready)
 	if err := p.awaitRole(ctx); err != nil {
 		if cerr := p.Close(); cerr != nil {
 			p.o.Logger.Error("could not close what could not be joined", "dir", p.dir, "err", cerr)
@@ -239,6 +246,24 @@ func (p *Party) setRoute(s mld.Store) {
 		close(old.next)
 	}
 }
+
+// routeToClient has new calls go to the host by way of the client.
+func (p *Party) routeToClient() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	if p.mayBeNode() {
+		p.setRoute(nodeGuest{reserved.Hide(p.client), p.client})
+	} else {
+		p.setRoute(p.client)
+	}
+}
+
+// mayBeNode reports whether the host may be one of an npm package. It is called by
+// dial, or with mu held.
+func (p *Party) mayBeNode() bool { return !p.o.NoNode && p.engine.name == string(LevelDB) }
 
 // direct has new calls go straight to the store that this process serves. It does
 // nothing if the party is closed.

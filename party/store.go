@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/client"
+	"github.com/multileveldown/mld/store/reserved"
 )
 
 var (
@@ -81,8 +83,8 @@ func (p *Party) GetEach(ctx context.Context, keys [][]byte, f func(i int, value 
 }
 
 // NewIterator implements [mld.Reader]. An iterator that a guest has opened goes on
-// after a change of host, see the documentation of the package. The iterator of a
-// guest is a [*client.Iterator].
+// after a change of host, see the documentation of the package. Where no host can be
+// Node's, the iterator of a guest is a [*client.Iterator].
 func (p *Party) NewIterator(ctx context.Context, o *mld.IterOptions) (mld.Iterator, error) {
 	s, err := p.store(ctx)
 	if err != nil {
@@ -151,6 +153,20 @@ func (p *Party) Stats(ctx context.Context) (mld.Stats, error) {
 		return mld.Stats{}, err
 	}
 	return s.(mld.Statser).Stats(ctx) // every route is one
+}
+
+// nodeGuest is the client of a host that may be one of an npm package, which hides no
+// reserved keys.
+type nodeGuest struct {
+	*reserved.Store
+	client *client.Client
+}
+
+func (g nodeGuest) Close() error { return nil }
+
+// Clear leaves reserved keys to the host: a client has no batch that spares them.
+func (g nodeGuest) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
+	return g.client.Clear(ctx, r, o)
 }
 
 // closedStore is the route of a party that is closed.

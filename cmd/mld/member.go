@@ -39,7 +39,8 @@ func (f *dbFlags) openDirectory(ctx context.Context, dir string, readOnly bool) 
 			return nil, err
 		}
 		if isHosted(patience, dir) {
-			return f.join(ctx, dir, &party.Options{GuestOnly: true})
+			// Should the host end, this may be the next one: it was shared before.
+			return f.join(ctx, dir, &party.Options{})
 		}
 		if wait.Wait(patience) != nil {
 			return nil, err

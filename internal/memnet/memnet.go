@@ -1,4 +1,4 @@
-// Package memnet is a network in memory, for tests: a listener, a dialer and
+// Package memnet is a network in memory: a listener, a dialer and
 // streams with buffers, deadlines and resets. Whoever waits on it waits on a
 // [sync.Cond] or a channel, so it is fit for [testing/synctest].
 package memnet

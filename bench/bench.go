@@ -116,7 +116,11 @@ func (s *settings) wants(p peer) bool {
 func (b *bench) rounds(ctx context.Context, r *report, w *workload, peers []peer) error {
 	result := workloadResult{ID: w.id, Title: w.title, Note: w.note, Unit: w.unit(), Peers: make([]peerResult, len(peers))}
 	for round := range b.settings.rounds {
-		for i, p := range peers {
+		for place := range peers {
+			// Each round begins with another peer, so that none always follows
+			// the same one.
+			i := (place + round) % len(peers)
+			p := peers[i]
 			result.Peers[i].Name = p.name()
 			if len(w.only) > 0 && !slices.ContainsFunc(w.only, func(name string) bool { return strings.HasPrefix(p.name(), name) }) {
 				continue

@@ -81,8 +81,8 @@ func (r *report) writeComparisons(w io.Writer) {
 			c.one, short(spreadOf(a).median), c.other, short(spreadOf(b).median), ratio.median, ratio.least, ratio.most)
 	}
 	if rows.Len() > 0 {
-		fmt.Fprintf(w, "\n### In short\n\nPer second; the ratio is of each round, and its median.\n\n"+
-			"| | | | beside | | ratio |\n|---|---|---:|---|---:|---:|\n%s", rows.String())
+		fmt.Fprintf(w, "\n### In short\n\nMedians; the ratio is taken within each round.\n\n"+
+			"| | | a second | beside | a second | ratio |\n|---|---|---:|---|---:|---:|\n%s", rows.String())
 	}
 }
 

@@ -41,6 +41,31 @@ type Iterator interface {
 	Close() error
 }
 
+// Walker is implemented by an iterator that moves over many entries in less time
+// than by as many calls of its other methods.
+type Walker interface {
+	// Walk moves to the next entry and calls f with what Key and Value return
+	// there, again and again, until f returns false or there is no next entry.
+	// It reports whether f ended it; then the iterator is where f was last called.
+	// The slices are valid until f returns and must not be changed. f must not
+	// use the iterator, nor close its store.
+	Walk(f func(key, value []byte) bool) (ended bool)
+}
+
+// Walk calls it's Walk where it is a [Walker], and else does the same with its
+// other methods.
+func Walk(it Iterator, f func(key, value []byte) bool) (ended bool) {
+	if w, ok := it.(Walker); ok {
+		return w.Walk(f)
+	}
+	for it.Next() {
+		if !f(it.Key(), it.Value()) {
+			return true
+		}
+	}
+	return false
+}
+
 // Entry is a key and its value.
 type Entry struct {
 	Key   []byte

@@ -12,7 +12,7 @@ import (
 const (
 	// pageBytes is how large messages of entries are asked for, in bytes. A
 	// server of this project begins with small ones.
-	pageBytes = 64 << 10
+	pageBytes = 128 << 10
 
 	// credit is how many entries a multileveldown server may send ahead, and
 	// creditAfter after how many that were taken it is set to that again.

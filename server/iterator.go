@@ -167,37 +167,42 @@ func (it *iterator) seek(seq uint32, target []byte) {
 	}
 }
 
-// next moves to the next entry within the limit.
-func (it *iterator) next() bool {
-	if it.it == nil || it.limited && it.counted >= it.limit || it.barred || !it.it.Next() {
+// walk calls f for the next entries within the limit with what the client wants
+// of them, neither nil, until f returns false. It reports whether there may be
+// more.
+func (it *iterator) walk(f func(key, value []byte) bool) (more bool) {
+	if it.it == nil || it.barred || it.full() {
 		return false
 	}
-	it.took(it.it)
-	if it.skip != nil {
-		passed := bytes.Equal(it.it.Key(), it.skip)
-		it.skip = nil
-		if passed && !it.it.Next() {
-			return false
+	return mld.Walk(it.it, func(key, value []byte) bool {
+		if !it.moved {
+			it.took(key)
 		}
-	}
-	it.counted++
-	return true
-}
-
-// entry returns what the client wants of the present entry, neither nil.
-func (it *iterator) entry() (key, value []byte) {
-	if it.keys {
-		if key = it.it.Key(); key == nil {
+		if it.skip != nil {
+			passed := bytes.Equal(key, it.skip)
+			it.skip = nil
+			if passed {
+				return true
+			}
+		}
+		it.counted++
+		if !it.keys {
+			key = nil
+		} else if key == nil {
 			key = []byte{}
 		}
-	}
-	if it.values {
-		if value = it.it.Value(); value == nil {
+		if !it.values {
+			value = nil
+		} else if value == nil {
 			value = []byte{}
 		}
-	}
-	return key, value
+		more = !f(key, value)
+		return !more && !it.full()
+	}) && more
 }
+
+// full reports whether the limit is reached.
+func (it *iterator) full() bool { return it.limited && it.counted >= it.limit }
 
 // pump sends as much as the client has allowed.
 func (c *conn) pump(it *iterator) error {
@@ -226,19 +231,18 @@ func (c *conn) pump(it *iterator) error {
 func (c *conn) page(it *iterator, most, size int) error {
 	var page wire.Page
 	c.out = page.Begin(c.out, c.dialect, it.id, it.seq)
-	for page.Entries() == 0 || page.Entries() < most && page.Size(c.out) < size {
-		if !it.next() {
-			it.ended = true
-			break
-		}
-		key, value := it.entry()
-		if err := c.room(len(key) + len(value) + overhead); err != nil {
-			it.lose(err)
-			it.ended = true
-			break
+	var err error
+	more := it.walk(func(key, value []byte) bool {
+		if err = c.room(len(key) + len(value) + overhead); err != nil {
+			return false
 		}
 		c.out = page.Add(c.out, key, value)
+		return page.Entries() < most && page.Size(c.out) < size
+	})
+	if err != nil {
+		it.lose(err)
 	}
+	it.ended = !more || err != nil
 	c.out = page.End(c.out)
 	if page.Entries() > 0 {
 		it.flow.Sent(page.Entries())

@@ -116,10 +116,10 @@ func (it *iterator) move(target []byte) {
 	it.moved = true
 }
 
-// took takes note of where the store's iterator has moved to.
-func (l *leasing) took(it mld.Iterator) {
+// took takes note of the key that the store's iterator has moved to.
+func (l *leasing) took(key []byte) {
 	if !l.moved && l.rng.Reverse {
-		l.last = append([]byte{}, it.Key()...)
+		l.last = append([]byte{}, key...)
 	}
 	l.moved = true
 }

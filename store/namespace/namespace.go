@@ -323,6 +323,8 @@ var (
 
 func (s *snapshot) Close() error { return s.snap.Close() }
 
+var _ mld.Walker = (*iterator)(nil)
+
 // iterator takes the prefix off the keys of an iterator over the store below.
 type iterator struct {
 	ns     *Store
@@ -352,6 +354,19 @@ func (it *iterator) Key() []byte {
 }
 
 func (it *iterator) Value() []byte { return it.it.Value() }
+
+// Walk implements [mld.Walker].
+func (it *iterator) Walk(f func(key, value []byte) bool) bool {
+	if it.err == nil && it.ns.closed.Load() {
+		it.err = closedError("iterate", "namespace")
+	}
+	return it.err == nil && mld.Walk(it.it, func(key, value []byte) bool {
+		if key != nil {
+			key = key[len(it.ns.prefix):]
+		}
+		return f(key, value)
+	})
+}
 
 func (it *iterator) Err() error {
 	if it.err != nil {

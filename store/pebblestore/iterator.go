@@ -10,6 +10,8 @@ import (
 	"github.com/multileveldown/mld"
 )
 
+var _ mld.Walker = (*iterator)(nil)
+
 // iterator is a pebble.Iterator with the manners of an [mld.Iterator].
 type iterator struct {
 	s            *Store
@@ -70,9 +72,34 @@ func (s *Store) newIterator(ctx context.Context, r pebble.Reader, o *mld.IterOpt
 func (it *iterator) Next() bool {
 	it.mu.Lock()
 	defer it.mu.Unlock()
-	if !it.usable() {
-		return false
+	return it.usable() && it.next()
+}
+
+// walkChecks is how many entries a walk goes before it looks whether the context or
+// the store has ended.
+const walkChecks = 64
+
+// Walk implements [mld.Walker]. A Close of the store waits for it.
+func (it *iterator) Walk(f func(key, value []byte) bool) bool {
+	it.mu.Lock()
+	defer it.mu.Unlock()
+	for n := 0; n%walkChecks != 0 || it.usable(); n++ {
+		if !it.next() {
+			return false
+		}
+		key, value := it.Key(), it.Value()
+		if it.err != nil {
+			return false
+		}
+		if !f(key, value) {
+			return true
+		}
 	}
+	return false
+}
+
+// next moves to the next entry. It is called with mu held.
+func (it *iterator) next() bool {
 	var ok bool
 	switch {
 	case it.left == 0 || it.state == atEnd:

@@ -78,6 +78,8 @@ func (r reader) NewIterator(ctx context.Context, o *mld.IterOptions) (mld.Iterat
 	return it, nil
 }
 
+var _ mld.Walker = (*iterator)(nil)
+
 // iterator is one of the store below, which has all keys, and no limit.
 type iterator struct {
 	mld.Iterator
@@ -96,13 +98,43 @@ func (it *iterator) Next() bool {
 			it.left--
 			return true
 		}
-		// Go around the rest of them, which may be many. A target that is
-		// outside of the range ends the walk, and then nothing is beyond it.
-		if !it.reverse {
-			it.Seek(end)
-		} else if len(key) > len(first) {
-			it.Seek(first)
+		it.goAround(key)
+	}
+	return false
+}
+
+// goAround passes over the reserved keys, which may be many, from one of them on.
+// A target that is outside of the range ends the walk, and then nothing is beyond
+// it.
+func (it *iterator) goAround(key []byte) {
+	if !it.reverse {
+		it.Seek(end)
+	} else if len(key) > len(first) {
+		it.Seek(first)
+	}
+}
+
+// Walk implements [mld.Walker].
+func (it *iterator) Walk(f func(key, value []byte) bool) bool {
+	for it.left != 0 {
+		var among []byte // a reserved key that was met
+		ended := false
+		mld.Walk(it.Iterator, func(key, value []byte) bool {
+			if mld.IsReserved(key) {
+				among = append([]byte{}, key...)
+				return false
+			}
+			it.left--
+			if it.valuesOnly {
+				key = nil
+			}
+			ended = !f(key, value)
+			return !ended && it.left != 0
+		})
+		if among == nil {
+			return ended
 		}
+		it.goAround(among)
 	}
 	return false
 }

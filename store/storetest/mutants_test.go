@@ -56,6 +56,7 @@ var mutants = map[string]mutant{
 	"keys only with values":                          {"TestSuite/IterateKeysOrValues", options(func(o *mld.IterOptions) { o.KeysOnly = false })},
 	"seek clamps":                                    {"TestSuite/IterateSeek", iterators(func(it mld.Iterator, o *mld.IterOptions) mld.Iterator { return clampingSeek{it, o} })},
 	"invalid options pass":                           {"TestSuite/IterateInvalid", options(func(o *mld.IterOptions) { o.ValuesOnly = o.ValuesOnly && !o.KeysOnly })},
+	"walk goes one too far":                          {"TestSuite/RandomRanges", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return longWalk{it} })},
 	"cancel looks like the end":                      {"TestSuite/IterateCancel", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return errorless{it} })},
 	"closed iterator looks ended":                    {"TestSuite/IterateClosed", iterators(func(it mld.Iterator, _ *mld.IterOptions) mld.Iterator { return errorless{it} })},
 	"iterator opens late":                            {"TestSuite/IterateState", func(s mld.Store) mld.Store { return lateIterators{s} }},
@@ -238,6 +239,16 @@ func (s backwardsBatch) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOpt
 		backwards.Append(op)
 	}
 	return s.Store.Apply(ctx, &backwards, o)
+}
+
+type longWalk struct{ mld.Iterator }
+
+func (it longWalk) Walk(f func(key, value []byte) bool) bool {
+	ended := mld.Walk(it.Iterator, f)
+	if ended {
+		it.Next()
+	}
+	return ended
 }
 
 // ranges returns a mutation that alters the removals of ranges.

@@ -95,7 +95,11 @@ func testRandomRanges(t *tester) {
 		got, want := t.iterator(t.s, &o), m.iterator(o.Range)
 		var path []string
 		for range rng.IntN(4) {
-			path = t.compareSteps(got, want, &o, rng.IntN(6), path)
+			compare := t.compareSteps
+			if rng.IntN(2) == 0 {
+				compare = t.compareWalk
+			}
+			path = compare(got, want, &o, rng.IntN(6), path)
 			target := t.randomKey(rng)
 			if len(target) == 0 && rng.IntN(2) == 0 {
 				target = nil
@@ -104,7 +108,11 @@ func testRandomRanges(t *tester) {
 			got.Seek(target)
 			want.Seek(target)
 		}
-		t.compareSteps(got, want, &o, len(m)+1, path)
+		compare := t.compareSteps
+		if rng.IntN(2) == 0 {
+			compare = t.compareWalk
+		}
+		compare(got, want, &o, len(m)+1, path)
 		t.closeIterator(got)
 	}
 }
@@ -122,18 +130,53 @@ func (t *tester) compareSteps(got mld.Iterator, want *modelIterator, o *mld.Iter
 			return append(path, "end")
 		}
 		path = append(path, string(want.current.Key))
-		key, value := want.current.Key, want.current.Value
-		if o.KeysOnly {
-			value = nil
-		}
-		if o.ValuesOnly {
-			key = nil
-		}
-		if !bytes.Equal(got.Key(), key) || !bytes.Equal(got.Value(), value) {
-			t.Fatalf("%s, at %q: entry %q, %q; want %q, %q", show(o), path, got.Key(), got.Value(), key, value)
-		}
+		t.compareEntry(got.Key(), got.Value(), want, o, path)
 	}
 	return path
+}
+
+// compareWalk does as compareSteps does, in one walk of the store's iterator.
+func (t *tester) compareWalk(got mld.Iterator, want *modelIterator, o *mld.IterOptions, n int, path []string) []string {
+	t.Helper()
+	if n == 0 {
+		return path
+	}
+	left := n
+	ended := mld.Walk(got, func(key, value []byte) bool {
+		if !want.Next() {
+			t.Fatalf("%s, after %q: the walk came to %q; want none", show(o), path, key)
+		}
+		path = append(path, "walk to "+string(want.current.Key))
+		t.compareEntry(key, value, want, o, path)
+		left--
+		return left > 0
+	})
+	switch {
+	case ended != (left == 0):
+		t.Fatalf("%s, after %q: the walk reports that the function ended it: %t, %v", show(o), path, ended, got.Err())
+	case ended:
+		t.compareEntry(got.Key(), got.Value(), want, o, path) // it stands where it was ended
+	case want.Next():
+		t.Fatalf("%s, after %q: the walk has ended, %v; want %q", show(o), path, got.Err(), want.current.Key)
+	default:
+		path = append(path, "end")
+	}
+	return path
+}
+
+// compareEntry compares an entry with the one that the model is at.
+func (t *tester) compareEntry(gotKey, gotValue []byte, want *modelIterator, o *mld.IterOptions, path []string) {
+	t.Helper()
+	key, value := want.current.Key, want.current.Value
+	if o.KeysOnly {
+		value = nil
+	}
+	if o.ValuesOnly {
+		key = nil
+	}
+	if !bytes.Equal(gotKey, key) || !bytes.Equal(gotValue, value) {
+		t.Fatalf("%s, at %q: entry %q, %q; want %q, %q", show(o), path, gotKey, gotValue, key, value)
+	}
 }
 
 // testRandomHistory does random operations on the store and the model, and

@@ -138,8 +138,11 @@ func (s *diskStore) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions
 	if s.closed {
 		return mld.ErrClosed
 	}
+	if err := s.Store.Apply(ctx, b, o); err != nil {
+		return err
+	}
 	s.d.mu.Lock()
 	s.d.writes = append(s.d.writes, puts...)
 	s.d.mu.Unlock()
-	return s.Store.Apply(ctx, b, o)
+	return nil
 }

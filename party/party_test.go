@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -44,6 +47,17 @@ func TestRoles(t *testing.T) {
 	}
 	if err := host.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if err := guest.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{socketName, recordName} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
+		t.Errorf("the file to lock is gone: %v", err)
 	}
 	join(t, dir, nil)
 }

@@ -15,7 +15,7 @@ import (
 
 // lockPatience is for how long a directory is waited for that another process has
 // locked and does not share. Most are commands like this one, and soon done.
-const lockPatience = time.Second
+const lockPatience = 2 * time.Second
 
 // openDirectory opens the store in a directory, or joins the process that hosts it. A
 // command that only reads does not write into a directory that nobody hosts.
@@ -29,7 +29,7 @@ func (f *dbFlags) openDirectory(ctx context.Context, dir string, readOnly bool) 
 	}
 	patience, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	wait := backoff.Backoff{Min: 5 * time.Millisecond, Max: 100 * time.Millisecond}
+	wait := backoff.Backoff{Min: 5 * time.Millisecond, Max: 30 * time.Millisecond}
 	for {
 		store, err := openDirectory(dir, o)
 		if err == nil {

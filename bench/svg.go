@@ -32,7 +32,7 @@ const chartStyle = `text { font: 13px system-ui, sans-serif; fill: #333 }
 .bar { fill: #9aa7b4 } .ours { fill: #2f81f7 }
 .whisker { stroke: #333; stroke-width: 1.5 }
 .axis { stroke: #888; stroke-width: 1 }
-@media (prefers-color-scheme: dark) { text { fill: #ddd } .bar { fill: #6e7a87 } .whisker { stroke: #ddd } }
+@media (prefers-color-scheme: dark) { text { fill: #ddd } .bar { fill: #6e7a87 } .ours { fill: #58a6ff } .whisker { stroke: #ddd } }
 `
 
 // chart draws bars, one below the other, from 0 to the greatest figure.

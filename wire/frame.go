@@ -214,7 +214,7 @@ func (f *FrameReader) size(need int) int {
 		f.small = 0
 	}
 	switch {
-	case full && (need > size || have == 0 && size < maxBuffer):
+	case full && (need > size || size < maxBuffer):
 		return min(2*size, max(need+need/8, maxBuffer))
 	case size <= maxBuffer, need > maxBuffer, have > maxBuffer, size <= keptBuffer && f.small <= patience:
 		return size

@@ -351,3 +351,32 @@ func TestFrameReaderMemory(t *testing.T) {
 		t.Errorf("%d bytes remain on the account", account)
 	}
 }
+
+// TestFrameReaderGrows has a reader that is sent more at a time than its buffer
+// holds take it in one read soon, wherever its frames end: what comes in one read
+// is done together, and synced once.
+func TestFrameReaderGrows(t *testing.T) {
+	const frames = 64
+	together := bytes.Repeat(AppendPut(nil, 1000, key16, value100, 0), frames)
+	reads := 0
+	in := &bytes.Reader{}
+	f := NewFrameReader(readerFunc(func(p []byte) (int, error) {
+		reads++
+		return in.Read(p)
+	}), DefaultMaxFrame)
+	for range 3 {
+		in.Reset(together)
+		reads = 0
+		for range frames {
+			if _, err := f.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if reads != 1 {
+		t.Errorf("%d bytes that were there took %d reads", len(together), reads)
+	}
+	if cap(f.buf) > maxBuffer {
+		t.Errorf("the buffer has %d bytes", cap(f.buf))
+	}
+}

@@ -2,7 +2,9 @@ package party
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -86,7 +88,11 @@ func (s *Status) ask(ctx context.Context, p *Party, r *record) {
 	}
 	stream, err := p.connect(ctx)
 	if err != nil {
-		s.Problem = "it does not listen for others: " + err.Error()
+		why := "it does not listen for others: "
+		if errors.Is(err, fs.ErrPermission) {
+			why = "it listens for its own user only: "
+		}
+		s.Problem = why + err.Error()
 		return
 	}
 	if node, ok := stream.(*nodeHost); ok {

@@ -112,7 +112,7 @@ func (s *Store) openEngine() error {
 	if err != nil {
 		return s.failOpen(err)
 	}
-	db, err := leveldb.Open(logged{files, s.o.Logger}, s.o.engine())
+	db, err := leveldb.Open(rewound{logged{files, s.o.Logger}}, s.o.engine())
 	if err != nil {
 		files.Close()
 		return s.failOpen(err)

@@ -12,7 +12,13 @@
 //   node leveldb-dir.js PACKAGE DIR hold
 //     opens the directory, prints {}, and closes it when standard input ends. If
 //     it cannot be opened, prints {"error": MESSAGE}.
+//   node leveldb-dir.js PACKAGE DIR die N [--compacted]
+//     opens the directory, sets the keys that are the numbers from N on, 50 of
+//     them or as many as it takes until a compaction of tables has ended since,
+//     prints the number after the last, and dies of SIGKILL.
 
+const fs = require('fs')
+const path = require('path')
 const readline = require('readline')
 const { promisify } = require('util')
 
@@ -75,6 +81,20 @@ const commands = {
     process.stdout.write(lines.join(''))
   },
 
+  async die (db, dir, n, flag) {
+    const log = path.join(dir, 'LOG')
+    const compacted = () => !flag || fs.readFileSync(log, 'utf8').includes('compacted to:')
+    await db.open()
+    for (let done = false; !done;) {
+      done = compacted()
+      for (let i = 0; i < 50; i++) {
+        await db.batch([{ type: 'put', key: Buffer.from(String(n++)), value: Buffer.from('value') }])
+      }
+    }
+    fs.writeSync(1, String(n))
+    process.kill(process.pid, 'SIGKILL')
+  },
+
   async hold (db) {
     try {
       await db.open()
@@ -94,7 +114,7 @@ async function main (name, dir, command, ...flags) {
   await commands[command](packages[name](dir, {
     compression: !flags.includes('--uncompressed'),
     sync: flags.includes('--sync')
-  }))
+  }), dir, ...flags)
 }
 
 main(...process.argv.slice(2)).catch(err => {

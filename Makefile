@@ -66,9 +66,10 @@ verify-tidy:
 fuzz:
 	scripts/fuzz.sh $(FUZZTIME)
 
-## torture: the long forms of the tests in tests/robustness
+## torture: the long forms of the tests in tests/robustness, and of parties with Node
 .PHONY: torture
 torture: $(MODULES)
+	$(GO) test -race -timeout 10m -v -run TestMixedParty ./tests/interop -long
 	$(GO) test -race -timeout 60m -v ./tests/robustness -long -seeds 200
 
 ## bench: the benchmarks of every package, without its tests

@@ -139,9 +139,10 @@ const (
 	DurabilityDefault Durability = iota
 	// DurabilitySync acknowledges a write when it is on disk.
 	DurabilitySync
-	// DurabilityNoSync acknowledges a write when it is in the log buffer of the
-	// store: it survives the death of the process that asked for it, and is
-	// lost if the machine loses power before the buffer is written out.
+	// DurabilityNoSync acknowledges a write when the operating system has it: it
+	// survives the death of every process, that of the one that has the store
+	// open included, and is lost if the machine loses power before the system
+	// has written it out.
 	DurabilityNoSync
 )
 

@@ -22,6 +22,7 @@ import (
 type guardedFS struct {
 	vfs.FS
 	failure *failure
+	syncs   *syncs
 }
 
 // Unwrap implements [vfs.FS].
@@ -39,13 +40,18 @@ func (fs guardedFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vf
 
 func (fs guardedFS) create(name string, open func() (vfs.File, error)) (vfs.File, error) {
 	base := filepath.Base(name)
-	if !strings.HasSuffix(base, ".log") && !strings.HasPrefix(base, "MANIFEST-") && !strings.HasPrefix(base, "marker.") {
+	isLog := strings.HasSuffix(base, ".log")
+	if !isLog && !strings.HasPrefix(base, "MANIFEST-") && !strings.HasPrefix(base, "marker.") {
 		return open()
 	}
 	if !fs.failure.failed() {
 		f, err := open()
 		if err == nil {
-			return &guardedFile{f, fs.failure}, nil
+			guarded := guardedFile{f, fs.failure}
+			if isLog {
+				return &logFile{guardedFile: guarded, syncs: fs.syncs}, nil
+			}
+			return &guarded, nil
 		}
 		fs.failure.set(err)
 	}

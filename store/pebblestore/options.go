@@ -106,7 +106,7 @@ func (o *Options) withDefaults() Options {
 }
 
 // pebble returns what Pebble is opened with.
-func (o *Options) pebble(l *logger) *pebble.Options {
+func (o *Options) pebble(l *logger, syncs *syncs) *pebble.Options {
 	p := &pebble.Options{
 		CacheSize: o.CacheBytes,
 		// A memtable is written out as a whole, so a larger one makes fewer
@@ -127,7 +127,7 @@ func (o *Options) pebble(l *logger) *pebble.Options {
 		// No other version of Pebble needs to read what we write, and the
 		// newest format has columnar blocks, which are faster to read.
 		FormatMajorVersion: pebble.FormatNewest,
-		FS:                 guardedFS{o.FS, l.failure},
+		FS:                 guardedFS{o.FS, l.failure, syncs},
 		ReadOnly:           o.ReadOnly,
 		Logger:             l,
 		EventListener:      o.events(l),
@@ -197,7 +197,8 @@ func Open(dir string, o *Options) (*Store, error) {
 	}
 
 	failure := &failure{}
-	po := opts.pebble(&logger{opts.Logger, failure})
+	syncs := &syncs{}
+	po := opts.pebble(&logger{opts.Logger, failure}, syncs)
 	po.Lock = lock.held
 	db, err := pebble.Open(dir, po)
 	if err == nil {
@@ -208,7 +209,7 @@ func Open(dir string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, wrap("open", nil, dir, err)
 	}
-	s := &Store{dir: dir, db: db, durability: opts.Durability, readOnly: opts.ReadOnly, failure: failure}
+	s := &Store{dir: dir, db: db, durability: opts.Durability, readOnly: opts.ReadOnly, failure: failure, syncs: syncs}
 	s.refs.Store(1)
 	s.open.holders = map[holder]struct{}{}
 	return s, nil

@@ -56,6 +56,7 @@ type Store struct {
 	durability mld.Durability
 	readOnly   bool
 	failure    *failure
+	syncs      *syncs
 
 	// calls is held for reading by every call and for writing by Close, which
 	// so waits for them. It comes before every other lock.

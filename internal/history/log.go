@@ -117,6 +117,13 @@ func bounds(r mld.Range) string {
 // Log is a history that grows. The zero Log is empty. Its methods may be called
 // together.
 type Log struct {
+	// Clock, where it is set, returns the times of operations: each later than
+	// all that were returned before. Logs with one clock have one history.
+	Clock func() int64
+	// Journal, where it is set, has a write before that is begun, and every
+	// operation when it has ended: see [ReadJournal].
+	Journal *Journal
+
 	mu    sync.Mutex // everything below
 	clock int64
 	ops   []Op
@@ -131,6 +138,9 @@ func (l *Log) Ops() []Op {
 
 // now returns a time later than all that it returned before.
 func (l *Log) now() int64 {
+	if l.Clock != nil {
+		return l.Clock()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.clock++
@@ -139,12 +149,12 @@ func (l *Log) now() int64 {
 
 // add adds an operation, which ends now if it has not ended before.
 func (l *Log) add(o Op) {
+	if o.Return == 0 {
+		o.Return = l.now()
+	}
+	l.Journal.write(&o)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o.Return == 0 {
-		l.clock++
-		o.Return = l.clock
-	}
 	l.ops = append(l.ops, o)
 }
 
@@ -238,6 +248,7 @@ func (c *Client) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 // Clear removes the entries of a range.
 func (c *Client) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
 	op := Op{Client: c.id, Call: c.log.now(), Kind: Clear, Range: r.Clone()}
+	c.log.Journal.write(&op)
 	err := c.store.Clear(ctx, r, o)
 	op.Outcome = mld.OutcomeOf(err)
 	c.log.add(op)
@@ -249,6 +260,7 @@ func (c *Client) write(changes []mld.Op, do func() error) error {
 	for _, ch := range changes {
 		o.Changes = append(o.Changes, mld.Op{Kind: ch.Kind, Key: bytes.Clone(ch.Key), Value: bytes.Clone(ch.Value)})
 	}
+	c.log.Journal.write(&o)
 	err := do()
 	o.Outcome = mld.OutcomeOf(err)
 	c.log.add(o)

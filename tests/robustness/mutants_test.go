@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,19 +45,26 @@ func (s unsyncing) Apply(ctx context.Context, b *mld.Batch, _ *mld.WriteOptions)
 // TestMutants builds servers with a fault each, and runs the test that must find
 // it. One that does not is worth nothing.
 func TestMutants(t *testing.T) {
-	for _, mutant := range []struct{ tag, test string }{
+	type mutant struct{ tag, test string }
+	mutants := []mutant{
 		{"mutant_no_record", "^TestLinearizable$"},
 		{"mutant_watermark", "^TestLinearizable$"},
 		{"mutant_record_outside", "^TestPowerCut$"},
 		{"mutant_early_ack", "^TestPowerCut$"},
-	} {
-		t.Run(mutant.tag, func(t *testing.T) {
+	}
+	if *longFlag {
+		for _, m := range mutants[:4] {
+			mutants = append(mutants, mutant{m.tag, "^TestParty$"})
+		}
+	}
+	for _, mutant := range mutants {
+		t.Run(mutant.tag+"/"+strings.Trim(mutant.test, "^$"), func(t *testing.T) {
 			binary := filepath.Join(scratch, mutant.tag)
 			build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-tags", mutant.tag, "-o", binary, ".")
 			if out, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			out, err := exec.CommandContext(t.Context(), binary, "-test.run", mutant.test, "-seeds", "500").CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), binary, "-test.run", mutant.test, "-seeds", "500", "-long").CombinedOutput()
 			if err == nil || !bytes.Contains(out, []byte(again)) {
 				t.Errorf("%s does not find it: %v\n%s", mutant.test, err, out[:min(len(out), 2000)])
 			}

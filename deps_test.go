@@ -34,7 +34,7 @@ var policy = map[string][]string{
 	"internal/filelock":   {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
 	"internal/memnet":     {},
 	"internal/unixsocket": {"golang.org/x/sys/unix"},
-	"store/hotcache":      {".", "github.com/VictoriaMetrics/fastcache", "github.com/cespare/xxhash/v2"},
+	"store/hotcache":      {".", "golang.org/x/sys/unix"},
 	"store/leveldbstore":  {".", "store/probe", "internal/filelock", "github.com/syndtr/goleveldb/leveldb/..."},
 	"store/memstore":      {".", "github.com/tidwall/btree"},
 	"store/namespace":     {".", "store/reserved"},

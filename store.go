@@ -111,6 +111,38 @@ func GetEach(ctx context.Context, r Reader, keys [][]byte, f func(i int, value [
 	return nil
 }
 
+// TogetherGetter is implemented by a store that does several gets in less time
+// than one after the other.
+type TogetherGetter interface {
+	// GetTogether calls f once for each key, in any order, with what Get would
+	// return. Unlike those of [EachGetter], the values need not come from one
+	// state of the store: each is that of some moment during the call. A value
+	// must not be changed and is valid until f returns. GetTogether stops at the
+	// first error that f returns, and returns it.
+	GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error
+}
+
+// GetTogether calls r's GetTogether where r is a [TogetherGetter], and else gets
+// one after the other.
+func GetTogether(ctx context.Context, r Reader, keys [][]byte, f func(i int, value []byte, err error) error) error {
+	if t, ok := r.(TogetherGetter); ok {
+		return t.GetTogether(ctx, keys, f)
+	}
+	for i, key := range keys {
+		value, closer, err := GetPinned(ctx, r, key)
+		err = f(i, value, err)
+		if closer != nil {
+			if cerr := closer.Close(); err == nil {
+				err = cerr
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Stats is what a store tells of itself.
 type Stats struct {
 	// Engine names the implementation: "pebble", "leveldb", "memory" …

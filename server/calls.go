@@ -20,23 +20,64 @@ func (c *conn) reader() (mld.Reader, error) {
 	return nil, &mld.Error{Code: mld.CodeSnapshotLost, Msg: fmt.Sprintf("this connection has no snapshot %d", c.req.Snapshot)}
 }
 
+// get does a get from a snapshot.
 func (c *conn) get() error {
 	r, err := c.reader()
 	if err != nil {
 		return c.fail(err)
 	}
 	value, pin, err := mld.GetPinned(c.ctx, r, c.req.Key)
-	if err != nil {
-		return c.fail(err)
-	}
 	if pin != nil {
 		defer pin.Close()
 	}
-	if err := c.room(len(value) + overhead); err != nil {
-		return c.fail(err)
+	return c.answerGet(c.req.ID, value, err)
+}
+
+// gets are gets of the store's present state that arrived together and are not
+// answered yet. Their keys point into the input buffer, which holds still until
+// more is read.
+type gets struct {
+	ids  []uint32
+	keys [][]byte
+	got  func(i int, value []byte, err error) error // answers one of them
+}
+
+// gatherGets is how many gets are done together.
+const gatherGets = 128
+
+func (c *conn) gatherGet() error {
+	c.gets.ids = append(c.gets.ids, c.req.ID)
+	c.gets.keys = append(c.gets.keys, c.req.Key)
+	if len(c.gets.ids) < gatherGets {
+		return nil
 	}
-	c.out = wire.AppendValue(c.out, c.req.ID, value)
-	return nil
+	return c.answerGets()
+}
+
+// answerGets does the gathered gets and answers each.
+func (c *conn) answerGets() error {
+	g := &c.gets
+	if len(g.ids) == 0 {
+		return nil
+	}
+	err := mld.GetTogether(c.ctx, c.srv.visible, g.keys, g.got)
+	g.ids, g.keys = g.ids[:0], g.keys[:0]
+	return err
+}
+
+func (c *conn) answerGet(id uint32, value []byte, err error) error {
+	if err == nil {
+		err = c.room(len(value) + overhead)
+	}
+	switch {
+	case err == nil:
+		c.out = wire.AppendValue(c.out, id, value)
+	case c.hopeless(err):
+		return err
+	default:
+		c.out = wire.AppendError(c.out, c.dialect, id, err)
+	}
+	return c.flushFull()
 }
 
 // overhead is more than what the wire adds to the bytes of a value or an entry.

@@ -61,6 +61,7 @@ type conn struct {
 	certain  bool         // dialect is more than a guess
 	extended atomic.Bool  // the client said hello and was welcomed; read by any goroutine
 
+	gets         gets
 	writes       gathered
 	writeOptions mld.WriteOptions
 	iterators    map[uint32]*iterator
@@ -98,6 +99,7 @@ func newConn(ctx context.Context, s *Server, stream io.ReadWriteCloser, id uint6
 
 		noSession: errNoSession,
 	}
+	c.gets.got = func(i int, value []byte, err error) error { return c.answerGet(c.gets.ids[i], value, err) }
 	c.timed, _ = stream.(deadliner)
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	if !c.certain {
@@ -139,7 +141,7 @@ func (c *conn) run() (err error) {
 		}
 	}()
 	err = c.loop()
-	_ = c.commit() // what fails now fails for the reason that will be told
+	_ = c.settle() // what fails now fails for the reason that will be told
 	return err
 }
 
@@ -151,7 +153,7 @@ func (c *conn) loop() error {
 		if c.in.Buffered() {
 			continue
 		}
-		if err := c.commit(); err != nil {
+		if err := c.settle(); err != nil {
 			return err
 		}
 		if err := c.flush(); err != nil {
@@ -252,8 +254,8 @@ func (c *conn) refuseLarge(large *wire.FrameTooLargeError) error {
 	if !ok {
 		return err
 	}
-	// The buffer into which the gathered writes point is about to be read into.
-	if err := c.commit(); err != nil {
+	// The buffer into which what was gathered points is about to be read into.
+	if err := c.settle(); err != nil {
 		return err
 	}
 	c.req.Reset()
@@ -280,6 +282,9 @@ func (c *conn) handle(body []byte) error {
 		if !hasID {
 			return err
 		}
+		if err := c.answerGets(); err != nil {
+			return err
+		}
 		if err := c.refuseMalformed(err); err != nil {
 			return err
 		}
@@ -287,12 +292,21 @@ func (c *conn) handle(body []byte) error {
 	}
 	c.srv.counters.calls[min(c.req.Tag, otherCalls)].Add(1)
 	if c.req.IsWrite() {
+		if err := c.answerGets(); err != nil {
+			return err
+		}
 		if err := c.write(); err != nil {
 			return err
 		}
 		return c.flushFull()
 	}
 	if err := c.commit(); err != nil {
+		return err
+	}
+	if c.req.Tag == wire.TagGet && c.req.Snapshot == 0 {
+		return c.gatherGet()
+	}
+	if err := c.answerGets(); err != nil {
 		return err
 	}
 	switch c.req.Tag {
@@ -317,6 +331,15 @@ func (c *conn) handle(body []byte) error {
 		return err
 	}
 	return c.flushFull()
+}
+
+// settle does all that was gathered: reads, or writes, for what is of the other
+// kind is done before one is gathered.
+func (c *conn) settle() error {
+	if err := c.commit(); err != nil {
+		return err
+	}
+	return c.answerGets()
 }
 
 // hello notes what an extended client speaks, and says what this server offers.

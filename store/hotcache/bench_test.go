@@ -7,6 +7,7 @@ import (
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/store/hotcache"
+	"github.com/multileveldown/mld/store/memstore"
 	"github.com/multileveldown/mld/store/pebblestore"
 )
 
@@ -54,6 +55,38 @@ func BenchmarkGet(b *testing.B) {
 			})
 		}
 		cached.Close()
+	}
+}
+
+// BenchmarkTogether reads random ones of 1,000,000 values out of the cache. An
+// operation is one value.
+func BenchmarkTogether(b *testing.B) {
+	const entries = 1_000_000
+	s := hotcache.New(memstore.New(), &hotcache.Options{Bytes: 192 << 20})
+	defer s.Close()
+	keys := make([][]byte, entries)
+	for i := range keys {
+		keys[i] = fmt.Appendf(nil, "key-%012d", i)
+		if err := s.Put(b.Context(), keys[i], make([]byte, 100), nil); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Get(b.Context(), keys[i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, n := range []int{1, 8, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			group := make([][]byte, n)
+			b.ReportAllocs()
+			for done := 0; done < b.N; done += n {
+				for i := range group {
+					group[i] = keys[rand.IntN(entries)]
+				}
+				if err := s.GetTogether(b.Context(), group, func(_ int, _ []byte, err error) error { return err }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

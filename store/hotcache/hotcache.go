@@ -4,59 +4,51 @@
 //	engine, err := pebblestore.Open(dir, nil)
 //	db := hotcache.New(engine, nil)
 //
-// It answers single gets: a get-many, an iterator and a snapshot read one state of
-// the store, so they ask the store itself. What a get returns is what the store
-// would have returned, provided that everybody who writes to the store does so
-// through its one cache.
+// It answers gets, one at a time or together: a get-many, an iterator and a snapshot
+// read one state of the store, so they ask the store itself. What a get returns is
+// what the store would have returned, provided that everybody who writes to the
+// store does so through its one cache.
 //
-// Values are kept by [fastcache], outside of the garbage-collected heap; those
-// that were put in first are dropped first.
-//
-// [fastcache]: https://github.com/VictoriaMetrics/fastcache
+// Values are kept outside of the garbage-collected heap; those that were put in
+// first are dropped first.
 package hotcache
 
 import (
 	"context"
-	"encoding/binary"
+	"hash/maphash"
 	"io"
 	"sync"
 	"sync/atomic"
-
-	"github.com/VictoriaMetrics/fastcache"
 
 	"github.com/multileveldown/mld"
 )
 
 var (
-	_ mld.Store        = (*Store)(nil)
-	_ mld.PinnedGetter = (*Store)(nil)
-	_ mld.EachGetter   = (*Store)(nil)
-	_ mld.Statser      = (*Store)(nil)
+	_ mld.Store          = (*Store)(nil)
+	_ mld.PinnedGetter   = (*Store)(nil)
+	_ mld.EachGetter     = (*Store)(nil)
+	_ mld.TogetherGetter = (*Store)(nil)
+	_ mld.Statser        = (*Store)(nil)
 )
 
 // Options modify a [Store]. Nil is the zero value: the defaults.
 type Options struct {
-	// Bytes is how much memory the cache may take for keys and values, 32 MiB at
-	// the least; 32 MiB. What finds them takes a sixteenth of it more, and about
-	// 30 bytes for each value.
+	// Bytes is how much memory the cache may take for keys and values, 1 MiB at
+	// the least; 32 MiB. What finds them takes a fifth of it more.
 	Bytes int64
 
-	// MaxValue is the size in bytes of the largest value that is kept, 48 KiB at
-	// the most; 16 KiB. A larger one would take the place of many.
+	// MaxValue is the size in bytes of the largest value that is kept; 16 KiB,
+	// and a sixty-fourth of Bytes at the most. A larger one would take the place
+	// of many.
 	MaxValue int
 }
 
 const (
 	defaultBytes    = 32 << 20
 	defaultMaxValue = 16 << 10
-	mostMaxValue    = 48 << 10
-
-	// maxEntry is how many bytes of a key and what is kept under it the library
-	// takes.
-	maxEntry = 60 << 10
 
 	// bytesPerCounter is how many bytes of the cache there are for each counter
-	// of writes: fewer than an entry has, so that few share one.
+	// of writes: about as many as an entry has, so that few share one.
 	bytesPerCounter = 128
 )
 
@@ -70,26 +62,27 @@ const (
 // writes. The keys of one remainder of their hash share a counter.
 type Store struct {
 	store    mld.Store
-	cache    *fastcache.Cache
+	seed     maphash.Seed
+	table    *table
 	maxValue int
 	closed   atomic.Bool
 	puts     []counter // a power of two of them
 	ranges   counter   // of removals of ranges, which concern all keys
+
+	hits, misses atomic.Uint64
 }
 
 // New returns s with a cache in front of it. Closing it closes s.
 func New(s mld.Store, o *Options) *Store {
-	c := &Store{store: s, maxValue: defaultMaxValue}
-	size := int64(defaultBytes)
-	if o != nil {
-		if o.Bytes > 0 {
-			size = o.Bytes
-		}
-		if o.MaxValue > 0 {
-			c.maxValue = min(o.MaxValue, mostMaxValue)
-		}
+	size, maxValue := int64(defaultBytes), defaultMaxValue
+	if o != nil && o.Bytes > 0 {
+		size = o.Bytes
 	}
-	c.cache = fastcache.New(int(size))
+	if o != nil && o.MaxValue > 0 {
+		maxValue = o.MaxValue
+	}
+	c := &Store{store: s, seed: maphash.MakeSeed(), table: newTable(int(size))}
+	c.maxValue = min(maxValue, c.table.maxEntry())
 	n := 1
 	for int64(n)*bytesPerCounter < size {
 		n *= 2
@@ -103,7 +96,7 @@ func (s *Store) Close() error {
 	first := !s.closed.Swap(true)
 	err := s.store.Close()
 	if first {
-		s.cache.Reset()
+		s.table.release()
 	}
 	return err
 }
@@ -123,46 +116,51 @@ func (s *Store) GetPinned(ctx context.Context, key []byte) ([]byte, io.Closer, e
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	stamp, quiet := s.stamp(key)
-	if !quiet || s.closed.Load() {
-		return mld.GetPinned(ctx, s.store, key)
+	hash := s.hash(key)
+	stamp, quiet := s.stamp(hash)
+	p := pins.Get().(*pin)
+	if p.load(s.table, hash, key, stamp) {
+		s.hits.Add(1)
+		return p.value, p, nil
 	}
-	e := entries.Get().(*entry)
-	if e.load(s.cache, key, stamp) {
-		return e.value(), e, nil
-	}
+	pins.Put(p)
+	return s.read(ctx, hash, key, stamp, quiet)
+}
+
+// read reads a value of the store behind, and keeps it.
+func (s *Store) read(ctx context.Context, hash uint64, key []byte, stamp uint64, quiet bool) ([]byte, io.Closer, error) {
+	s.misses.Add(1)
 	value, closer, err := mld.GetPinned(ctx, s.store, key)
-	if err == nil && len(value) <= s.maxValue && len(key)+stampSize+len(value) <= maxEntry {
-		e.save(s.cache, key, stamp, value)
+	if err == nil && quiet && len(value) <= s.maxValue && len(key)+len(value) <= s.table.maxEntry() {
+		s.table.put(hash, key, stamp, value)
 	}
-	entries.Put(e)
 	return value, closer, err
 }
 
-// entry is what the cache has of a value, or will: a stamp and the value.
-type entry struct{ buf []byte }
+// pin is a value that was copied out of the cache.
+type pin struct{ value []byte }
 
-const stampSize = 8
+var pins = sync.Pool{New: func() any { return &pin{make([]byte, 0, 256)} }}
 
-var entries = sync.Pool{New: func() any { return &entry{make([]byte, 0, 256)} }}
-
-// load copies the entry of a key out of the cache, if its value is good.
-func (e *entry) load(c *fastcache.Cache, key []byte, stamp uint64) bool {
-	var found bool
-	e.buf, found = c.HasGet(e.buf[:0], key)
-	return found && binary.LittleEndian.Uint64(e.buf) == stamp
+// load copies the value of a key, if the table has it.
+func (p *pin) load(t *table, hash uint64, key []byte, stamp uint64) bool {
+	shard := t.shard(hash)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	place := shard.find(hash)
+	if place == 0 {
+		return false
+	}
+	value, ok := shard.value(place, key, stamp)
+	if ok {
+		p.value = append(p.value[:0], value...)
+	}
+	return ok
 }
 
-func (e *entry) save(c *fastcache.Cache, key []byte, stamp uint64, value []byte) {
-	e.buf = append(binary.LittleEndian.AppendUint64(e.buf[:0], stamp), value...)
-	c.Set(key, e.buf)
-}
-
-func (e *entry) value() []byte { return e.buf[stampSize:] }
-
-// Close gives the memory of a value that was lent back.
-func (e *entry) Close() error {
-	entries.Put(e)
+// Close gives the memory back.
+func (p *pin) Close() error {
+	pins.Put(p)
 	return nil
 }
 
@@ -186,14 +184,10 @@ func (s *Store) NewSnapshot(ctx context.Context) (mld.Snapshot, error) {
 	return s.store.NewSnapshot(ctx)
 }
 
-// indexBytes is about what an entry takes in the library's index.
-const indexBytes = 30
-
 // Stats returns those of the store behind, with the memory of the cache in
 // MemoryBytes and with the metrics value_cache_bytes, value_cache_entries,
-// value_cache_hits_total and value_cache_misses_total. The hits have in them
-// those of values that turned out not to be good any more. A store that does not
-// tell of itself is [mld.ErrUnsupported].
+// value_cache_hits_total and value_cache_misses_total. A store that
+// does not tell of itself is [mld.ErrUnsupported].
 func (s *Store) Stats(ctx context.Context) (mld.Stats, error) {
 	behind, ok := s.store.(mld.Statser)
 	if !ok {
@@ -203,15 +197,14 @@ func (s *Store) Stats(ctx context.Context) (mld.Stats, error) {
 	if err != nil {
 		return stats, err
 	}
-	var c fastcache.Stats
-	s.cache.UpdateStats(&c)
-	size := int64(c.BytesSize+c.EntriesCount*indexBytes) + int64(len(s.puts))*counterSize
-	stats.MemoryBytes += size
+	entries, size := s.table.usage()
+	size += len(s.puts) * counterSize
+	stats.MemoryBytes += int64(size)
 	metrics := map[string]float64{
 		"value_cache_bytes":        float64(size),
-		"value_cache_entries":      float64(c.EntriesCount),
-		"value_cache_hits_total":   float64(c.GetCalls - c.Misses),
-		"value_cache_misses_total": float64(c.Misses),
+		"value_cache_entries":      float64(entries),
+		"value_cache_hits_total":   float64(s.hits.Load()),
+		"value_cache_misses_total": float64(s.misses.Load()),
 	}
 	for name, n := range stats.Metrics {
 		metrics[name] = n

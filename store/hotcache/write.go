@@ -2,9 +2,8 @@ package hotcache
 
 import (
 	"context"
+	"hash/maphash"
 	"sync/atomic"
-
-	"github.com/cespare/xxhash/v2"
 
 	"github.com/multileveldown/mld"
 )
@@ -23,23 +22,24 @@ const (
 func (c *counter) begin() { c.n.Add(begun) }
 func (c *counter) end()   { c.n.Add(ended) }
 
-func (s *Store) counter(key []byte) *counter {
-	return &s.puts[xxhash.Sum64(key)&uint64(len(s.puts)-1)]
-}
+func (s *Store) hash(key []byte) uint64 { return maphash.Bytes(s.seed, key) }
 
-// stamp returns how many writes there have been that concern a key. While one is
-// under way, nobody knows what the store will return, and quiet is false.
+func (s *Store) counter(hash uint64) *counter { return &s.puts[hash&uint64(len(s.puts)-1)] }
+
+// stamp returns how many writes there have been that concern a hash. While one is
+// under way, nobody knows what the store will return, and quiet is false: then
+// nothing may be put into the cache, so that nothing in it has such a stamp.
 //
 // The sum of two counters that only grow is the same at two times only if each
 // is.
-func (s *Store) stamp(key []byte) (stamp uint64, quiet bool) {
-	puts, ranges := s.counter(key).n.Load(), s.ranges.n.Load()
+func (s *Store) stamp(hash uint64) (stamp uint64, quiet bool) {
+	puts, ranges := s.counter(hash).n.Load(), s.ranges.n.Load()
 	return puts + ranges, (puts|ranges)&underWay == 0
 }
 
 // Put implements [mld.Writer].
 func (s *Store) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
-	c := s.counter(key)
+	c := s.counter(s.hash(key))
 	c.begin()
 	defer c.end()
 	return s.store.Put(ctx, key, value, o)
@@ -47,7 +47,7 @@ func (s *Store) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions)
 
 // Delete implements [mld.Writer].
 func (s *Store) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) error {
-	c := s.counter(key)
+	c := s.counter(s.hash(key))
 	c.begin()
 	defer c.end()
 	return s.store.Delete(ctx, key, o)
@@ -62,7 +62,7 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) er
 		if ops[i].Kind == mld.OpDeleteRange {
 			ranges = true
 		} else {
-			s.counter(ops[i].Key).begin()
+			s.counter(s.hash(ops[i].Key)).begin()
 		}
 	}
 	if ranges {
@@ -72,7 +72,7 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) er
 	defer func() {
 		for i := range ops {
 			if ops[i].Kind != mld.OpDeleteRange {
-				s.counter(ops[i].Key).end()
+				s.counter(s.hash(ops[i].Key)).end()
 			}
 		}
 	}()

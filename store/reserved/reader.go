@@ -53,6 +53,26 @@ func (r reader) GetEach(ctx context.Context, keys [][]byte, f func(i int, value 
 	})
 }
 
+// GetTogether implements [mld.TogetherGetter]. Reserved keys are not found.
+func (r reader) GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error {
+	if !anyReserved(keys) {
+		return mld.GetTogether(ctx, r.r, keys, f)
+	}
+	for i, key := range keys {
+		value, pin, err := r.GetPinned(ctx, key)
+		err = f(i, value, err)
+		if pin != nil {
+			if cerr := pin.Close(); err == nil {
+				err = cerr
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // NewIterator implements [mld.Reader]. The iterator goes around reserved keys and
 // does not count them.
 func (r reader) NewIterator(ctx context.Context, o *mld.IterOptions) (mld.Iterator, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -150,6 +151,48 @@ func testEach(t *tester) {
 		cancel()
 		err = mld.GetEach(ended, r, keys, func(int, []byte) error { return nil })
 		t.wantErr(name+": GetEach with an ended context", err, context.Canceled)
+	}
+}
+
+func testTogether(t *tester) {
+	t.put("a", "1")
+	t.put("empty", "")
+	keys := [][]byte{[]byte("empty"), []byte("missing"), []byte("a"), []byte("a")}
+	for _, value := range []string{"1", "2"} {
+		t.put("a", value)
+		for range 2 { // a cache has them the second time
+			calls := make([]int, len(keys))
+			err := mld.GetTogether(t.ctx, t.s, keys, func(i int, got []byte, err error) error {
+				want := map[string]string{"empty": "", "a": value}[string(keys[i])]
+				switch {
+				case string(keys[i]) == "missing":
+					t.wantErr("GetTogether of a key that is not there", err, mld.ErrNotFound)
+				case err != nil || string(got) != want:
+					t.Errorf("GetTogether of %q: %#v, %v; want %q", keys[i], got, err, want)
+				}
+				calls[i]++
+				return nil
+			})
+			if err != nil || !slices.Equal(calls, []int{1, 1, 1, 1}) {
+				t.Fatalf("GetTogether called %v times, %v; want once for each key", calls, err)
+			}
+		}
+	}
+	enough := errors.New("enough")
+	calls := 0
+	err := mld.GetTogether(t.ctx, t.s, keys, func(int, []byte, error) error { calls++; return enough })
+	t.wantErr("GetTogether whose function fails", err, enough)
+	if calls != 1 {
+		t.Fatalf("GetTogether went on after an error, to %d calls", calls)
+	}
+	ended, cancel := context.WithCancel(t.ctx)
+	cancel()
+	err = mld.GetTogether(ended, t.s, keys, func(_ int, _ []byte, err error) error {
+		t.wantErr("GetTogether with an ended context", err, context.Canceled)
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("GetTogether with an ended context: %v", err)
 	}
 }
 

@@ -64,6 +64,7 @@ var mutants = map[string]mutant{
 	"overwriting is refused":                         {"TestSuite/RandomHistory", func(s mld.Store) mld.Store { return writeOnce{s} }},
 	"snapshots move":                                 {"TestSuite/Snapshots", func(s mld.Store) mld.Store { return liveSnapshots{s} }},
 	"pinned values move":                             {"TestSuite/Pinned", func(s mld.Store) mld.Store { return &movingPin{Store: s} }},
+	"together leaves out what is missing":            {"TestSuite/Together", func(s mld.Store) mld.Store { return foundTogether{s} }},
 	"each sees later writes":                         {"TestSuite/Each", func(s mld.Store) mld.Store { return liveEach{s} }},
 	"batch in pieces":                                {"TestSuite/Atomicity", func(s mld.Store) mld.Store { return piecemeal{s} }},
 	"writes are lost":                                {"TestSuite/Concurrency", func(s mld.Store) mld.Store { return forgetful{s} }},
@@ -501,3 +502,14 @@ func (it *hiding) Next() bool {
 type lenientClear struct{ mld.Store }
 
 func (lenientClear) Clear(context.Context, mld.Range, *mld.WriteOptions) error { return nil }
+
+type foundTogether struct{ mld.Store }
+
+func (s foundTogether) GetTogether(ctx context.Context, keys [][]byte, f func(int, []byte, error) error) error {
+	return mld.GetTogether(ctx, s.Store, keys, func(i int, value []byte, err error) error {
+		if errors.Is(err, mld.ErrNotFound) {
+			return nil
+		}
+		return f(i, value, err)
+	})
+}

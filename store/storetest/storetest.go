@@ -125,6 +125,7 @@ var cases = []struct {
 	{"Snapshots", testSnapshots},
 	{"Pinned", testPinned},
 	{"Each", testEach},
+	{"Together", testTogether},
 	{"Stats", testStats},
 	{"Atomicity", testAtomicity},
 	{"DeleteRangeAtomicity", testDeleteRangeAtomicity},

@@ -21,8 +21,8 @@ const (
 	memberNameEnv = "INTEROP_PARTY_NAME"
 )
 
-// beMember is what js/party.js is for Node: it does the lines "write" and "probe" of
-// its standard input, and says the same.
+// beMember is what js/party.js is for Node: it does the lines "write", "probe", "put"
+// and "get" of its standard input, and says the same.
 func beMember(dir string) error {
 	name := os.Getenv(memberNameEnv)
 	p, err := party.Join(dir, &party.Options{
@@ -79,6 +79,16 @@ func do(p *party.Party, name string, words []string) error {
 		return <-failed
 	case "probe":
 		return probe(p, name, words[1])
+	case "put":
+		if err := p.Put(context.Background(), []byte(words[1]), []byte(words[2]), nil); err != nil {
+			return err
+		}
+		fmt.Println("put")
+		return nil
+	case "get":
+		value, err := p.Get(context.Background(), []byte(words[1]))
+		fmt.Printf("got %s\n", value)
+		return err
 	}
 	return fmt.Errorf("unknown command %q", words)
 }

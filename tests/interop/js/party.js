@@ -12,7 +12,7 @@
 //   get KEY         "got VALUE"
 //   batch OP...     each KEY=VALUE, or -KEY: "batch", or "batch ERROR"
 //   scan GTE LT     "scanned KEY=VALUE..."
-//   half GTE LT N   reads N entries of a range: "half"
+//   half GT LT N    reads N entries of a range: "half"
 //   rest            reads on: "rest COUNT DISTINCT"
 //
 // It says "joined" when a first call was answered, and "host" when it becomes it.
@@ -117,8 +117,8 @@ const commands = {
     await it.close()
     say('scanned', ...found)
   },
-  async half (gte, lt, n) {
-    scan = entries({ gte, lt })
+  async half (gt, lt, n) {
+    scan = entries({ gt, lt })
     await read(Number(n))
     say('half')
   },

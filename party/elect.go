@@ -3,6 +3,7 @@ package party
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 
@@ -121,10 +122,11 @@ func (p *Party) connect(ctx context.Context) (io.ReadWriteCloser, error) {
 	if !p.mayBeNode() {
 		return nil, err
 	}
-	if stream := p.connectNode(ctx); stream != nil {
-		return stream, nil
+	stream, nodeErr := p.connectNode(ctx)
+	if stream == nil {
+		return nil, errors.Join(err, nodeErr)
 	}
-	return nil, err
+	return stream, nil
 }
 
 // ourHost is a connection to a host of this package, as is to be found out.
@@ -190,15 +192,39 @@ var nodeSockets = []struct {
 	{"level-party.sock", wire.Multileveldown},
 }
 
-// connectNode connects to a host of one of the npm packages. It returns nil if there
-// is none.
-func (p *Party) connectNode(ctx context.Context) io.ReadWriteCloser {
+// connectNode connects to a host of one of the npm packages and waits until it answers.
+// It returns nil if there is none, and why one could not be used that has a socket.
+func (p *Party) connectNode(ctx context.Context) (io.ReadWriteCloser, error) {
+	var errs []error
 	for _, s := range nodeSockets {
 		conn, err := dialSocket(ctx, p.dir, s.name)
-		if err == nil {
-			p.become(Event{Role: Guest, HostPID: unixsocket.PeerPID(conn)})
-			return &nodeHost{conn, s.dialect}
+		if err != nil {
+			continue // the socket of a package that nobody uses
 		}
+		if err := hear(ctx, conn); err != nil {
+			conn.Close()
+			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+			continue
+		}
+		p.become(Event{Role: Guest, HostPID: unixsocket.PeerPID(conn)})
+		return &nodeHost{conn, s.dialect}, nil
 	}
-	return nil
+	return nil, errors.Join(errs...)
 }
+
+// hear asks a host for an answer, which says no more than that it is there, and waits
+// for it. A Node host says nothing by itself.
+func hear(ctx context.Context, conn net.Conn) error {
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if _, err := conn.Write(wire.AppendGetMany(nil, 1, nil, 0)); err != nil {
+		return err
+	}
+	_, err := wire.NewFrameReader(conn, maxAnswer).Next() // nothing comes after it
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// maxAnswer is more than the answer to a question without keys takes.
+const maxAnswer = 1 << 10

@@ -49,7 +49,7 @@ func (fs guardedFS) create(name string, open func() (vfs.File, error)) (vfs.File
 		if err == nil {
 			guarded := guardedFile{f, fs.failure}
 			if isLog {
-				return &logFile{guardedFile: guarded, syncs: fs.syncs}, nil
+				return fs.syncs.newLogFile(guarded), nil
 			}
 			return &guarded, nil
 		}

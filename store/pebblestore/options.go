@@ -197,7 +197,7 @@ func Open(dir string, o *Options) (*Store, error) {
 	}
 
 	failure := &failure{}
-	syncs := &syncs{}
+	syncs := newSyncs()
 	po := opts.pebble(&logger{opts.Logger, failure}, syncs)
 	po.Lock = lock.held
 	db, err := pebble.Open(dir, po)

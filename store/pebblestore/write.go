@@ -238,10 +238,10 @@ func (s *Store) beginWrite(ctx context.Context, op string) error {
 // commit calls change, and looks whether the store failed meanwhile: what Pebble
 // says of a write counts for nothing then.
 func (s *Store) commit(op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) error {
-	d := o.Durable(s.durability)
-	s.syncs.begin(d)
 	err := change(pebble.Sync)
-	s.syncs.end(d)
+	if err == nil && o.Durable(s.durability) != mld.DurabilityNoSync {
+		s.syncs.wait()
+	}
 	return first(s.failure.error(op, s.dir), s.wrap(op, nil, err))
 }
 

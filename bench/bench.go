@@ -93,8 +93,14 @@ func measurePeers(ctx context.Context, s settings, all []peer, loads []workload)
 	return r, nil
 }
 
-// warm reads all entries once.
+// warm reads all entries once, in a scan and, where requests can be sent together,
+// one by one.
 func (b *bench) warm(ctx context.Context, p warmer) error {
+	if pp, ok := p.(piper); ok {
+		if err := b.warmPipe(ctx, pp); err != nil {
+			return err
+		}
+	}
 	h, err := p.open(ctx, &workload{op: opScan})
 	if err != nil {
 		return err
@@ -105,6 +111,34 @@ func (b *bench) warm(ctx context.Context, p warmer) error {
 		err = fmt.Errorf("it has %d entries of %d", n, b.data.keys)
 	}
 	return errors.Join(err, h.Close())
+}
+
+func (b *bench) warmPipe(ctx context.Context, p piper) (err error) {
+	c, err := p.pipe(ctx, &workload{op: opGet})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	const together = 64
+	for i := 0; i < b.data.keys; i += together {
+		n := min(together, b.data.keys-i)
+		for j := range n {
+			c.get(makeKey(i + j))
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+		for range n {
+			place, value, err := c.answer()
+			if err == nil {
+				err = checkValue(makeKey(i+place), value, b.data.valueSize)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // wants reports whether a peer takes part.

@@ -91,8 +91,8 @@ func peers() []peer {
 		&mldPeer{label: "mld, at least once", server: server, atLeastOnce: true},
 		&mldPeer{label: "mld, unix socket", server: server, unix: true},
 		&mldPeer{
-			label: "mld, no value cache", server: &mldServer{name: "mld-no-value-cache", engine: "pebble", flags: []string{"--value-cache", "none"}},
-			owns: true, lookUps: true,
+			label: "mld, no value cache", server: &mldServer{name: "mld-no-value-cache", engine: "pebble", noValues: true},
+			owns: true, reads: true,
 		},
 		&redisPeer{label: "Redis", server: redis, owns: true},
 		&redisPeer{label: "Redis, unix socket", server: redis, unix: true},

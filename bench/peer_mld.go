@@ -19,7 +19,7 @@ import (
 type mldServer struct {
 	name      string // of its directory and its socket
 	engine    string
-	flags     []string // further ones
+	noValues  bool // has no value cache, and a block cache for all of the data instead
 	process   *process
 	tcp, unix string // the addresses
 }
@@ -43,11 +43,11 @@ func (s *mldServer) start(b *bench) error {
 	socket := filepath.Join(b.dir, s.name+".sock")
 	// Writes say themselves whether they are synced, except those of the npm
 	// clients, which cannot.
+	blocks, values := s.caches(b)
 	args := []string{
-		"serve", dir, "--sync", "nosync", "--cache", strconv.FormatInt(b.cache, 10),
+		"serve", dir, "--sync", "nosync", "--cache", strconv.FormatInt(blocks, 10), "--value-cache", values,
 		"--listen", "tcp://127.0.0.1:0", "--listen", "unix:" + socket,
 	}
-	args = append(args, s.flags...)
 	s.process, err = startProcess(bin, append(args, strings.Fields(b.serve)...)...)
 	if err != nil {
 		return err
@@ -67,6 +67,17 @@ func (s *mldServer) start(b *bench) error {
 	return nil
 }
 
+// caches returns how the server's memory is used: for all values and some blocks,
+// or for all blocks.
+func (s *mldServer) caches(b *bench) (blocks int64, values string) {
+	if s.noValues {
+		return b.cache, "none"
+	}
+	const overhead = 32 // what an entry takes in the value cache besides its key and its value
+	data := int64(b.data.keys) * int64(keyLen+b.data.valueSize+overhead)
+	return min(b.cache, max(data/4, 8<<20)), strconv.FormatInt(max(data, 8<<20), 10)
+}
+
 func (s *mldServer) stop() error {
 	p := s.process
 	s.process = nil
@@ -80,7 +91,7 @@ type mldPeer struct {
 	owns        bool // stops the server and reports its memory
 	unix        bool
 	atLeastOnce bool
-	lookUps     bool // takes part in what looks up keys only
+	reads       bool // takes part in reads only, with many in flight
 }
 
 func (p *mldPeer) name() string { return p.label }
@@ -91,8 +102,8 @@ func (p *mldPeer) lacks(w *workload) bool {
 	if p.atLeastOnce {
 		return !w.writes() || w.op == opMixed // reads are the same
 	}
-	if p.lookUps {
-		return w.op != opGet && w.op != opMixed || w.inFlight == 1
+	if p.reads {
+		return w.op != opScan && (w.op != opGet && w.op != opMixed || w.inFlight == 1)
 	}
 	return p.server.engine == "leveldb" && w.conns > 64
 }

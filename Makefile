@@ -81,6 +81,7 @@ bench:
 .PHONY: figures
 figures: $(MODULES)
 	$(GO) -C bench run . -out ../docs/benchmarks.md
+	$(GO) -C bench run . -beside -out ../docs/benchmarks.md
 
 ## clean: remove what was built
 .PHONY: clean

@@ -26,13 +26,27 @@ func measureAll(ctx context.Context, s settings) (*report, error) {
 	return measurePeers(ctx, s, peers(), workloads())
 }
 
-// measurePeers starts peers, runs the workloads on those that are installed, in
-// turn, and ends them.
-func measurePeers(ctx context.Context, s settings, all []peer, loads []workload) (r *report, err error) {
+// measurePeers runs workloads on all peers that are installed, in turn.
+func measurePeers(ctx context.Context, s settings, all []peer, loads []workload) (*report, error) {
 	loads = slices.DeleteFunc(loads, func(w workload) bool { return len(s.only) > 0 && !slices.Contains(s.only, w.id) })
 	if len(loads) == 0 {
 		return nil, fmt.Errorf("no workload is named %s", strings.Join(s.only, ","))
 	}
+	return withPeers(ctx, s, all, loads, func(b *bench, r *report, started []peer) error {
+		for i := range loads {
+			if err := b.rounds(ctx, r, &loads[i], started); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// withPeers starts the peers that are installed, ready for workloads, has them
+// measured, and ends them.
+func withPeers(
+	ctx context.Context, s settings, all []peer, loads []workload, measure func(b *bench, r *report, started []peer) error,
+) (r *report, err error) {
 	b := &bench{settings: s, synced: slices.ContainsFunc(loads, func(w workload) bool { return w.sync })}
 	if b.root, err = root(); err != nil {
 		return nil, err
@@ -80,10 +94,8 @@ func measurePeers(ctx context.Context, s settings, all []peer, loads []workload)
 			}
 		}
 	}
-	for i := range loads {
-		if err := b.rounds(ctx, r, &loads[i], started); err != nil {
-			return nil, err
-		}
+	if err := measure(b, r, started); err != nil {
+		return nil, err
 	}
 	for _, p := range started {
 		if n := p.memory(); n > 0 {

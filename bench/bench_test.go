@@ -18,6 +18,10 @@ func TestMain(m *testing.M) {
 		exit(serve(os.Args[2:]))
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "neighbour" {
+		exit(beNeighbour(os.Args[2:]))
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -78,6 +82,32 @@ func TestGrowth(t *testing.T) {
 	}
 	if n := strings.Count(tables.String(), "\n| values of 65536 B, 200 keys |"); n != 5 {
 		t.Errorf("%d tables, want 5:\n%s", n, tables.String())
+	}
+}
+
+// TestBeside measures a quiet client beside each of the busy ones, briefly.
+func TestBeside(t *testing.T) {
+	s := settings{keys: 2000, valueSize: 100, cache: 64 << 20, rounds: 1, time: 30 * time.Millisecond}
+	r, err := measureBeside(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range neighbours() {
+		for _, op := range []op{opGet, opPut} {
+			quiet := r.besideOf(op, n.ID, mldName)
+			if quiet == nil || len(quiet.P99) != 1 || quiet.P99[0] < quiet.Median[0] || quiet.Median[0] <= 0 {
+				t.Errorf("%s beside %s: %+v", op, n.Title, quiet)
+			} else if n.ID != alone && quiet.Neighbour[0] <= 0 {
+				t.Errorf("%s: it did nothing", n.Title)
+			}
+		}
+	}
+	var tables strings.Builder
+	if err := r.writeTables(&tables, ""); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(tables.String(), "\n| "); n < 2*len(neighbours()) {
+		t.Errorf("%d lines:\n%s", n, tables.String())
 	}
 }
 

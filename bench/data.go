@@ -60,6 +60,7 @@ func checkValue(key, value []byte, size int) error {
 
 // data are the entries that all peers have.
 type data struct {
+	first     int // number of the first key
 	keys      int
 	valueSize int
 	dir       string // where the directories are that peers get copies of
@@ -89,14 +90,15 @@ func (d *data) draw() {
 
 // chooser chooses keys for one goroutine.
 type chooser struct {
-	keys int
+	first, keys int
+
 	zipf []uint32 // nil is uniform
 	at   int
 	rand *rand.PCG
 }
 
 func (d *data) chooser(w *workload) *chooser {
-	c := &chooser{keys: d.keys, rand: rand.NewPCG(rand.Uint64(), rand.Uint64())}
+	c := &chooser{first: d.first, keys: d.keys, rand: rand.NewPCG(rand.Uint64(), rand.Uint64())}
 	if w.zipf {
 		c.zipf, c.at = d.zipf, rand.IntN(drawn)
 	}
@@ -106,10 +108,10 @@ func (d *data) chooser(w *workload) *chooser {
 func (c *chooser) next() int {
 	if c.zipf != nil {
 		c.at = (c.at + 1) % drawn
-		return int(c.zipf[c.at])
+		return c.first + int(c.zipf[c.at])
 	}
 	// A multiplication instead of a division; the bias is of no account here.
-	return int((c.rand.Uint64() >> 32) * uint64(c.keys) >> 32)
+	return c.first + int((c.rand.Uint64()>>32)*uint64(c.keys)>>32)
 }
 
 // chance reports true with a probability.
@@ -119,7 +121,7 @@ func (c *chooser) chance(p float64) bool { return float64(c.rand.Uint64()>>11) <
 func (d *data) each(f func(key, value []byte) error) error {
 	key, value := make([]byte, keyLen), make([]byte, d.valueSize)
 	for i := range d.keys {
-		setKey(key, i)
+		setKey(key, d.first+i)
 		setValue(value, key)
 		if err := f(key, value); err != nil {
 			return err

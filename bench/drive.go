@@ -106,36 +106,46 @@ func newPipeWorker(b *bench, w *workload, c pipe) *pipeWorker {
 
 func (pw *pipeWorker) work(until time.Time) (n int, err error) {
 	for time.Now().Before(until) {
-		for i, key := range pw.keys {
-			setKey(key, pw.chooser.next())
-			pw.open[i] = true
-			pw.isGet[i] = pw.w.op == opGet || pw.w.op == opMixed && pw.chooser.chance(pw.w.reads)
-			if pw.isGet[i] {
-				pw.pipe.get(key)
-				continue
-			}
-			setValue(pw.value, key)
-			pw.pipe.put(key, pw.value)
-		}
-		if err := pw.pipe.flush(); err != nil {
+		did, err := pw.round()
+		if n += did; err != nil {
 			return n, err
 		}
-		for range pw.keys {
-			i, value, err := pw.pipe.answer()
-			if err != nil {
+	}
+	return n, nil
+}
+
+// round sends as many requests as are in flight, once, and returns how many were
+// answered.
+func (pw *pipeWorker) round() (n int, err error) {
+	for i, key := range pw.keys {
+		setKey(key, pw.chooser.next())
+		pw.open[i] = true
+		pw.isGet[i] = pw.w.op == opGet || pw.w.op == opMixed && pw.chooser.chance(pw.w.reads)
+		if pw.isGet[i] {
+			pw.pipe.get(key)
+			continue
+		}
+		setValue(pw.value, key)
+		pw.pipe.put(key, pw.value)
+	}
+	if err := pw.pipe.flush(); err != nil {
+		return 0, err
+	}
+	for range pw.keys {
+		i, value, err := pw.pipe.answer()
+		if err != nil {
+			return n, err
+		}
+		if i < 0 || i >= len(pw.open) || !pw.open[i] {
+			return n, fmt.Errorf("an answer to request %d, which nobody has asked", i)
+		}
+		pw.open[i] = false
+		if pw.isGet[i] {
+			if err := checkValue(pw.keys[i], value, pw.size); err != nil {
 				return n, err
 			}
-			if i < 0 || i >= len(pw.open) || !pw.open[i] {
-				return n, fmt.Errorf("an answer to request %d, which nobody has asked", i)
-			}
-			pw.open[i] = false
-			if pw.isGet[i] {
-				if err := checkValue(pw.keys[i], value, pw.size); err != nil {
-					return n, err
-				}
-			}
-			n++
 		}
+		n++
 	}
 	return n, nil
 }
@@ -165,7 +175,7 @@ func (b *bench) measureHandles(ctx context.Context, o opener, w *workload) (perS
 		case opScan:
 			return b.scan(ctx, h, w, until)
 		case opBatch:
-			return b.batches(ctx, h, w, until)
+			return b.batches(ctx, h.batch, w, until)
 		}
 		return b.calls(ctx, h, w, until)
 	})
@@ -199,18 +209,18 @@ func (b *bench) calls(ctx context.Context, h handle, w *workload, until time.Tim
 	return n, nil
 }
 
-func (b *bench) batches(ctx context.Context, h handle, w *workload, until time.Time) (n int, err error) {
+func (b *bench) batches(ctx context.Context, put func(context.Context, []entry) error, w *workload, until time.Time) (n int, err error) {
 	c := b.data.chooser(w)
-	entries := make([]entry, batchLen)
+	entries := make([]entry, w.puts)
 	for i := range entries {
 		entries[i] = entry{make([]byte, keyLen), make([]byte, b.data.valueSize)}
 	}
-	for ; time.Now().Before(until); n += batchLen {
+	for ; time.Now().Before(until); n += w.puts {
 		for _, e := range entries {
 			setKey(e.key, c.next())
 			setValue(e.value, e.key)
 		}
-		if err := h.batch(ctx, entries); err != nil {
+		if err := put(ctx, entries); err != nil {
 			return n, err
 		}
 	}

@@ -43,11 +43,16 @@ func main() {
 		exit(serve(os.Args[2:]))
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "neighbour" {
+		exit(beNeighbour(os.Args[2:]))
+		return
+	}
 	var (
 		s      settings
 		only   = flag.String("only", "", "run only these workloads, by the names of their figures, with commas between")
 		peers  = flag.String("peers", "", "run only the peers whose names begin with one of these, with commas between")
 		grow   = flag.String("growth", "", "measure instead how things change with the number of keys, conns, or with the size of values")
+		beside = flag.Bool("beside", false, "measure instead how long the calls of a quiet client take beside busy ones")
 		out    = flag.String("out", "", "a Markdown document to write the tables into, between its marks, and the charts beside it")
 		asJSON = flag.String("json", "", "a file to write all figures to")
 		render = flag.String("render", "", "measure nothing, take what -json has written to this file")
@@ -63,7 +68,7 @@ func main() {
 	s.only, s.peers = list(*only), list(*peers)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	exit(run(ctx, s, *grow, *out, *asJSON, *render))
+	exit(run(ctx, s, *grow, *beside, *out, *asJSON, *render))
 }
 
 func list(s string) []string {
@@ -81,7 +86,7 @@ func exit(err error) {
 }
 
 // run measures and reports.
-func run(ctx context.Context, s settings, grow, out, asJSON, render string) error {
+func run(ctx context.Context, s settings, grow string, beside bool, out, asJSON, render string) error {
 	var report *report
 	var err error
 	switch {
@@ -91,6 +96,8 @@ func run(ctx context.Context, s settings, grow, out, asJSON, render string) erro
 		report, err = readReport(render)
 	case grow != "":
 		report, err = measureGrowth(ctx, s, grow)
+	case beside:
+		report, err = measureBeside(ctx, s)
 	default:
 		report, err = measureAll(ctx, s)
 	}

@@ -123,6 +123,15 @@ func (p *redisPipe) put(key, value []byte) {
 	p.out = appendCommand(p.out, "*3\r\n$3\r\nSET\r\n", key, value)
 }
 
+// batch adds one request that puts entries together.
+func (p *redisPipe) batch(entries []entry) {
+	args := make([][]byte, 0, 2*len(entries))
+	for _, e := range entries {
+		args = append(args, e.key, e.value)
+	}
+	p.out = appendCommand(p.out, fmt.Sprintf("*%d\r\n$4\r\nMSET\r\n", 1+len(args)), args...)
+}
+
 func appendCommand(dst []byte, head string, args ...[]byte) []byte {
 	dst = append(dst, head...)
 	for _, arg := range args {

@@ -28,6 +28,9 @@ type report struct {
 	// and GrowthOf says of what: keys, conns or values.
 	GrowthOf string   `json:"growth_of,omitempty"`
 	Growth   []growth `json:"growth,omitempty"`
+
+	// Beside has the calls of a quiet client, if that is what was measured.
+	Beside []besideResult `json:"beside,omitempty"`
 }
 
 type workloadResult struct {

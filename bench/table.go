@@ -54,9 +54,12 @@ func (r *report) writeTables(out io.Writer, figures string) error {
 	if r.Serve != "" {
 		fmt.Fprintf(&w, "`mld serve %s`; ", r.Serve)
 	}
-	if r.GrowthOf != "" {
+	switch {
+	case r.GrowthOf != "":
 		r.writeGrowth(&w)
-	} else {
+	case len(r.Beside) > 0:
+		r.writeBeside(&w)
+	default:
 		fmt.Fprintf(&w, "%d entries, keys of %d bytes, values of %d; medians of %d rounds of %s, with the least and the most.\n",
 			r.Keys, keyLen, r.ValueSize, r.Rounds, r.Each)
 		r.writeComparisons(&w)
@@ -181,8 +184,11 @@ func digits(v float64) string {
 
 // section is the name of the part of a document that the report is written into.
 func (r *report) section() string {
-	if r.GrowthOf != "" {
+	switch {
+	case r.GrowthOf != "":
 		return "growth-" + r.GrowthOf
+	case len(r.Beside) > 0:
+		return "beside"
 	}
 	return "figures"
 }

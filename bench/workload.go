@@ -25,6 +25,7 @@ type workload struct {
 	op       op
 	inFlight int // on each connection
 	conns    int
+	puts     int // in a batch
 	// shared has each call made by a goroutine of its own, all of which share
 	// the connection's client; else one goroutine writes inFlight requests and
 	// reads their answers, where a peer's protocol can be spoken so.
@@ -77,6 +78,6 @@ func workloads() []workload {
 		{id: "put-sync", title: "put, synced, 64 in flight on one connection", op: opPut, inFlight: 64, conns: 1, sync: true, note: "Pebble in process has 64 goroutines here, for one would wait for each sync alone."},
 		{id: "put-sync-shared", title: "put, synced, 64 goroutines on one client", op: opPut, inFlight: 64, conns: 1, shared: true, sync: true},
 		{id: "put-sync-64-conns", title: "put, synced, 64 connections with 1 in flight each", op: opPut, inFlight: 1, conns: 64, sync: true},
-		{id: "batch", title: fmt.Sprintf("batches of %d puts, not synced, 1 in flight", batchLen), op: opBatch, inFlight: 1, conns: 1, shared: true},
+		{id: "batch", title: fmt.Sprintf("batches of %d puts, not synced, 1 in flight", batchLen), op: opBatch, puts: batchLen, inFlight: 1, conns: 1, shared: true},
 	}
 }

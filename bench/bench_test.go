@@ -14,15 +14,40 @@ import (
 // TestMain is what the servers of the benchmark are as well, for they are the
 // program that started them.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "serve" {
-		exit(serve(os.Args[2:]))
-		return
-	}
-	if len(os.Args) > 1 && os.Args[1] == "neighbour" {
-		exit(beNeighbour(os.Args[2:]))
+	if run, ok := child(); ok {
+		exit(run())
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// TestFailover kills hosts, a few.
+func TestFailover(t *testing.T) {
+	cases := []partyCase{{"pebble", 2, 0}, {"leveldb", 1, 1}, {raveLevel, 1, 0}}
+	r, err := measureFailover(t.Context(), settings{}, cases, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.Failover.Parties {
+		if len(p.First) != 2 || len(p.All) != 2 {
+			t.Errorf("%s has %d figures and %d", p.title(), len(p.First), len(p.All))
+		}
+		for i := range p.First {
+			if p.First[i] <= 0 || p.First[i] > p.All[i] {
+				t.Errorf("%s: the first took %v, all %v", p.title(), p.First[i], p.All[i])
+			}
+		}
+	}
+	if len(r.Failover.Redials) == 0 {
+		t.Error("no redials were counted")
+	}
+	var text bytes.Buffer
+	if err := r.writeTables(&text, ""); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "| mld, pebble | 2 |") {
+		t.Errorf("the tables are\n%s", text.String())
+	}
 }
 
 // TestPeers runs every workload once on every peer that is installed, briefly.

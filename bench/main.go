@@ -6,6 +6,10 @@
 //
 //	go -C bench run . [-keys 1000000] [-rounds 5] [-time 1s] [-only get,put] [-peers mld,Redis]
 //
+// With -growth it measures how figures change with one thing, with -beside what a
+// quiet client feels of busy ones, and with -failover how long a party is without a
+// host.
+//
 // It prints tables in Markdown. With -out FILE it writes them into a document, in
 // the place of those that are between its marks there, and charts beside it.
 package main
@@ -39,12 +43,8 @@ type settings struct {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "serve" {
-		exit(serve(os.Args[2:]))
-		return
-	}
-	if len(os.Args) > 1 && os.Args[1] == "neighbour" {
-		exit(beNeighbour(os.Args[2:]))
+	if run, ok := child(); ok {
+		exit(run())
 		return
 	}
 	var (
@@ -53,6 +53,7 @@ func main() {
 		peers  = flag.String("peers", "", "run only the peers whose names begin with one of these, with commas between")
 		grow   = flag.String("growth", "", "measure instead how things change with the number of keys, conns, or with the size of values")
 		beside = flag.Bool("beside", false, "measure instead how long the calls of a quiet client take beside busy ones")
+		kills  = flag.Int("failover", 0, "measure instead how long a party is without a host, which is killed so often")
 		out    = flag.String("out", "", "a Markdown document to write the tables into, between its marks, and the charts beside it")
 		asJSON = flag.String("json", "", "a file to write all figures to")
 		render = flag.String("render", "", "measure nothing, take what -json has written to this file")
@@ -68,7 +69,23 @@ func main() {
 	s.only, s.peers = list(*only), list(*peers)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	exit(run(ctx, s, *grow, *beside, *out, *asJSON, *render))
+	exit(run(ctx, s, *grow, *beside, *kills, *out, *asJSON, *render))
+}
+
+// child returns what the program does instead where it was started by itself.
+func child() (run func() error, ok bool) {
+	if len(os.Args) < 2 {
+		return nil, false
+	}
+	switch args := os.Args[2:]; os.Args[1] {
+	case "serve":
+		return func() error { return serve(args) }, true
+	case "member":
+		return func() error { return beMember(args) }, true
+	case "neighbour":
+		return func() error { return beNeighbour(args) }, true
+	}
+	return nil, false
 }
 
 func list(s string) []string {
@@ -86,7 +103,7 @@ func exit(err error) {
 }
 
 // run measures and reports.
-func run(ctx context.Context, s settings, grow string, beside bool, out, asJSON, render string) error {
+func run(ctx context.Context, s settings, grow string, beside bool, kills int, out, asJSON, render string) error {
 	var report *report
 	var err error
 	switch {
@@ -98,6 +115,8 @@ func run(ctx context.Context, s settings, grow string, beside bool, out, asJSON,
 		report, err = measureGrowth(ctx, s, grow)
 	case beside:
 		report, err = measureBeside(ctx, s)
+	case kills > 0:
+		report, err = measureFailover(ctx, s, failoverCases, kills)
 	default:
 		report, err = measureAll(ctx, s)
 	}

@@ -20,8 +20,7 @@ type nodeHost struct {
 	address string
 }
 
-// program is a Node program that is spoken to in lines of JSON. It ends when its
-// stdin does.
+// program is a program that is spoken to in lines. It ends when its stdin does.
 type program struct {
 	*process
 	stdin io.WriteCloser
@@ -36,14 +35,18 @@ func startNode(b *bench, script string, args ...string) (*program, error) {
 	if _, err := os.Stat(filepath.Join(b.modules, "node_modules", "many-level")); err != nil {
 		return nil, fmt.Errorf("%w (run npm ci in %s)", errNotInstalled, b.modules)
 	}
-	args = append([]string{filepath.Join(b.root, "bench", "js", script), "--modules", b.modules}, args...)
+	return startProgram(bin, append([]string{filepath.Join(b.root, "bench", "js", script), "--modules", b.modules}, args...)...)
+}
+
+// startProgram starts a program that can be spoken to.
+func startProgram(name string, args ...string) (*program, error) {
 	p := &program{}
 	in, out, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	p.stdin = out
-	p.process, err = startProcessWith(in, bin, args...)
+	p.process, err = startProcessWith(in, name, args...)
 	return p, errors.Join(err, in.Close())
 }
 

@@ -31,6 +31,9 @@ type report struct {
 
 	// Beside has the calls of a quiet client, if that is what was measured.
 	Beside []besideResult `json:"beside,omitempty"`
+
+	// Failover is what was measured of parties, if it was that.
+	Failover *failover `json:"failover,omitempty"`
 }
 
 type workloadResult struct {

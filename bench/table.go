@@ -59,6 +59,8 @@ func (r *report) writeTables(out io.Writer, figures string) error {
 		r.writeGrowth(&w)
 	case len(r.Beside) > 0:
 		r.writeBeside(&w)
+	case r.Failover != nil:
+		r.Failover.write(&w)
 	default:
 		fmt.Fprintf(&w, "%d entries, keys of %d bytes, values of %d; medians of %d rounds of %s, with the least and the most.\n",
 			r.Keys, keyLen, r.ValueSize, r.Rounds, r.Each)
@@ -189,6 +191,8 @@ func (r *report) section() string {
 		return "growth-" + r.GrowthOf
 	case len(r.Beside) > 0:
 		return "beside"
+	case r.Failover != nil:
+		return "failover"
 	}
 	return "figures"
 }

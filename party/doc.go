@@ -54,5 +54,7 @@
 // for theirs, on level-party.sock and rave-level.sock in the directory, and a
 // process of this package can be a guest of theirs. While one of theirs is the
 // host there is no memory of writes, so those of which the answer was lost may be
-// done twice, unless client.ExactlyOnceRequire is set: then there are none.
+// done twice, unless client.ExactlyOnceRequire is set: then there are none. One that
+// was sent to a host of this package and has no answer when one of theirs takes over
+// fails with [mld.ErrOutcomeUnknown] and [mld.ErrSessionLost].
 package party

@@ -156,6 +156,14 @@ func TestGuestOfNode(t *testing.T) {
 			if !errors.Is(err, mld.ErrLocked) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
 				t.Errorf("Join without Node of what process %d hosts: %v", pid, err)
 			}
+
+			// Node clears our records, too, which is no sign of another directory.
+			other := joinParty(t, dir, party.Options{GuestOnly: true})
+			wantSaid(t, host, "clear", "clear")
+			host.kill()
+			mustPut(t, other, "f", "6")
+			mustPut(t, strict, "g", "7")
+			wantScan(t, guest, mld.Range{}, "f=6", "g=7")
 		})
 	}
 }
@@ -283,11 +291,16 @@ func (h *half) rest(t *testing.T) {
 // there is a host again.
 func pend(t *testing.T, p *party.Party, n int) (outcomes func() []error) {
 	t.Helper()
-	var wg sync.WaitGroup
+	var wg, started sync.WaitGroup
+	started.Add(n)
 	errs := make([]error, n)
 	for i := range n {
-		wg.Go(func() { errs[i] = p.Put(impatient(t), fmt.Appendf(nil, "pending-%d", i), []byte("value"), nil) })
+		wg.Go(func() {
+			started.Done()
+			errs[i] = p.Put(impatient(t), fmt.Appendf(nil, "pending-%d", i), []byte("value"), nil)
+		})
 	}
+	started.Wait()
 	// That one was sent which times out shows that the host takes its time.
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -362,54 +375,65 @@ func TestTakeOverFromNode(t *testing.T) {
 	}
 }
 
-// TestTakeOverByNode kills a host of ours of which Node becomes the successor.
+// TestTakeOverByNode kills a host, of ours and of Node, of which a Node process becomes
+// the successor.
 func TestTakeOverByNode(t *testing.T) {
 	for pkg := range partyPackages {
-		t.Run(pkg, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			host := startHosting(t, ours, dir)
-			guest := joinParty(t, dir, party.Options{GuestOnly: true})
-			repeating := joinParty(t, dir, party.Options{GuestOnly: true, Client: &client.Options{ExactlyOnce: client.ExactlyOnceOff}})
-			node := startMember(t, pkg, dir, pkg, nil)
-			node.await("joined")
-			putBig(t, guest)
-			scan := startHalf(t, guest)
-			node.say("half big- big. 10")
-			node.await("half")
+		for _, before := range []string{ours, pkg} {
+			t.Run(before+" to "+pkg, func(t *testing.T) {
+				t.Parallel()
+				testTakeOverByNode(t, before, pkg)
+			})
+		}
+	}
+}
 
-			host.signal(syscall.SIGSTOP)
-			once, often := pend(t, guest, 10), pend(t, repeating, 10)
-			node.say("put node value")
-			host.kill()
-			node.await("host")
-			node.await("put")
-			// Node cannot tell whether a write was done that ours may have done.
-			for _, err := range once() {
-				if !errors.Is(err, mld.ErrOutcomeUnknown) || !errors.Is(err, mld.ErrSessionLost) {
-					t.Errorf("a write that was sent, to be done once: %v", err)
-				}
+func testTakeOverByNode(t *testing.T, before, pkg string) {
+	dir := t.TempDir()
+	host := startHosting(t, before, dir)
+	guest := joinParty(t, dir, party.Options{GuestOnly: true})
+	repeating := joinParty(t, dir, party.Options{GuestOnly: true, Client: &client.Options{ExactlyOnce: client.ExactlyOnceOff}})
+	node := startMember(t, pkg, dir, pkg, nil)
+	node.await("joined")
+	putBig(t, guest)
+	scan := startHalf(t, guest)
+	node.say("half big- big. 10")
+	node.await("half")
+
+	host.signal(syscall.SIGSTOP)
+	once, often := pend(t, guest, 10), pend(t, repeating, 10)
+	node.say("put node value")
+	host.kill()
+	node.await("host")
+	node.await("put")
+	// Node cannot tell whether a write was done that ours may have done.
+	for _, err := range once() {
+		if before == pkg {
+			if err != nil {
+				t.Errorf("a write that Node may have done: %v", err)
 			}
-			for _, err := range often() {
-				if err != nil {
-					t.Errorf("a write that was sent, to be done at least once: %v", err)
-				}
-			}
-			if e := awaitRole(t, guest, party.Guest); e.HostPID != node.cmd.Process.Pid {
-				t.Errorf("the role is %+v; want process %d as the host", e, node.cmd.Process.Pid)
-			}
-			for i := range 10 {
-				wantValue(t, guest, fmt.Sprintf("pending-%d", i), "value")
-			}
-			wantValue(t, guest, "node", "value")
-			mustPut(t, guest, "after", "value")
-			wantSaid(t, node, "get after", "got value")
-			scan.rest(t)
-			node.say("rest")
-			if got := node.await("rest"); got[1] != strconv.Itoa(big) {
-				t.Errorf("the scan of %s returned %s entries, %s of them different; want %d", pkg, got[0], got[1], big)
-			}
-		})
+		} else if !errors.Is(err, mld.ErrOutcomeUnknown) || !errors.Is(err, mld.ErrSessionLost) {
+			t.Errorf("a write that was sent, to be done once: %v", err)
+		}
+	}
+	for _, err := range often() {
+		if err != nil {
+			t.Errorf("a write that was sent, to be done at least once: %v", err)
+		}
+	}
+	if e := awaitRole(t, guest, party.Guest); e.HostPID != node.cmd.Process.Pid {
+		t.Errorf("the role is %+v; want process %d as the host", e, node.cmd.Process.Pid)
+	}
+	for i := range 10 {
+		wantValue(t, guest, fmt.Sprintf("pending-%d", i), "value")
+	}
+	wantValue(t, guest, "node", "value")
+	mustPut(t, guest, "after", "value")
+	wantSaid(t, node, "get after", "got value")
+	scan.rest(t)
+	node.say("rest")
+	if got := node.await("rest"); got[1] != strconv.Itoa(big) {
+		t.Errorf("the scan of %s returned %s entries, %s of them different; want %d", pkg, got[0], got[1], big)
 	}
 }
 

@@ -12,6 +12,7 @@
 //   get KEY         "got VALUE"
 //   batch OP...     each KEY=VALUE, or -KEY: "batch", or "batch ERROR"
 //   scan GTE LT     "scanned KEY=VALUE..."
+//   clear           removes everything: "clear"
 //   half GT LT N    reads N entries of a range: "half"
 //   rest            reads on: "rest COUNT DISTINCT"
 //
@@ -116,6 +117,10 @@ const commands = {
     for (let entry; (entry = await it.next()) !== undefined;) found.push(entry.join('='))
     await it.close()
     say('scanned', ...found)
+  },
+  async clear () {
+    await db.clear()
+    say('clear')
   },
   async half (gt, lt, n) {
     scan = entries({ gt, lt })

@@ -70,7 +70,7 @@ func (m *mixed) run(pkg string, kills int) {
 		m.t.Logf("from SIGKILL to the next host, %s: %v", change, took[change])
 	}
 	for _, p := range m.living {
-		p.signal(syscall.SIGSTOP) // nobody takes over from who is killed first
+		p.stop() // nobody takes over from who is killed first
 	}
 	for _, p := range m.living {
 		p.kill()
@@ -145,7 +145,7 @@ func (m *mixed) kill(host *member, kind string) (next *member) {
 	m.dead = append(m.dead, host)
 	for _, p := range m.living {
 		if kind != "" && p.kind != kind {
-			p.signal(syscall.SIGSTOP)
+			p.stop()
 			defer p.signal(syscall.SIGCONT)
 		}
 	}

@@ -124,6 +124,23 @@ func (m *member) signal(s syscall.Signal) {
 	}
 }
 
+// stop stops the process, and returns when all of it has stopped.
+func (m *member) stop() {
+	m.t.Helper()
+	m.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(m.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			m.t.Fatalf("%s was not stopped: %v", m.name, err)
+		}
+		return
+	}
+}
+
 // say tells the member to do something.
 func (m *member) say(words ...any) {
 	m.t.Helper()

@@ -346,10 +346,10 @@ func TestTakeOverFromNode(t *testing.T) {
 			node.say("half big- big. 10")
 			node.await("half")
 
-			host.signal(syscall.SIGSTOP)
+			host.stop()
 			outcomes := pend(t, next, 10)
 			node.say("put node value")
-			node.signal(syscall.SIGSTOP) // so that ours is the next
+			node.stop() // so that ours is the next
 			host.kill()
 			awaitRole(t, next, party.Host)
 			node.signal(syscall.SIGCONT)
@@ -400,7 +400,7 @@ func testTakeOverByNode(t *testing.T, before, pkg string) {
 	node.say("half big- big. 10")
 	node.await("half")
 
-	host.signal(syscall.SIGSTOP)
+	host.stop()
 	once, often := pend(t, guest, 10), pend(t, repeating, 10)
 	node.say("put node value")
 	host.kill()
@@ -450,7 +450,7 @@ func TestTwoPackages(t *testing.T) {
 		m.await("joined")
 		wantSaid(t, m, "probe 1", "probed 1")
 	}
-	b.signal(syscall.SIGSTOP)
+	b.stop()
 	host.kill()
 	a.await("host")
 	b.signal(syscall.SIGCONT)

@@ -24,6 +24,7 @@ func BenchmarkServer(b *testing.B) {
 	for i := range 1000 {
 		store.Put(b.Context(), fmt.Appendf(nil, "key%04d", i), value, nil)
 	}
+	store.Put(b.Context(), []byte("large"), make([]byte, 1<<20), nil)
 	key := []byte("key0500")
 	ops := []mld.Op{{Kind: mld.OpPut, Key: key, Value: value}, {Kind: mld.OpPut, Key: []byte("key0501"), Value: value}}
 	calls := []struct {
@@ -32,6 +33,7 @@ func BenchmarkServer(b *testing.B) {
 		entries int
 	}{
 		{"get", func(id uint32) []byte { return wire.AppendGet(nil, id, key, 0) }, 1},
+		{"get-1MiB", func(id uint32) []byte { return wire.AppendGet(nil, id, []byte("large"), 0) }, 1},
 		{"put", func(id uint32) []byte { return wire.AppendPut(nil, id, key, value, 0) }, 1},
 		{"batch", func(id uint32) []byte { return wire.AppendBatch(nil, id, ops, 0) }, 1},
 		{"scan", func(id uint32) []byte {

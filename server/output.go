@@ -20,8 +20,9 @@ const (
 	freeBuffer = 128 << 10
 
 	// keptBuffer is the size in bytes of the largest output buffer that is used
-	// again, if memory is not short.
-	keptBuffer = 1 << 20
+	// again, if memory is not short. A value of 1 MiB, and what is around it,
+	// fits: else each is a megabyte to clear and to collect.
+	keptBuffer = 2 << 20
 )
 
 // resize accounts for a buffer, of which *size is known, that comes to be of

@@ -67,8 +67,9 @@ func (r *report) besideOf(o op, id, peer string) *besideResult {
 	return &r.Beside[i]
 }
 
-// measureBeside measures the calls of a quiet client beside each neighbour, for a
-// third of the time that other rows have.
+// measureBeside measures the calls of a quiet client alone and beside each
+// neighbour, or those that -only names, for a third of the time that other rows
+// have.
 func measureBeside(ctx context.Context, s settings) (*report, error) {
 	s.time /= 3
 	all := slices.DeleteFunc(peers(), func(p peer) bool { return p.name() != mldName && p.name() != "Redis" })
@@ -84,6 +85,9 @@ func measureBeside(ctx context.Context, s settings) (*report, error) {
 		}
 		for round := range b.settings.rounds {
 			for i, n := range neighbours() {
+				if len(b.only) > 0 && n.ID != alone && !slices.Contains(b.only, n.ID) {
+					continue
+				}
 				for place := range started {
 					p := started[(place+round+i)%len(started)]
 					if !canNeighbour(p, &n) {
@@ -365,6 +369,9 @@ func (r *report) writeBeside(w io.Writer) {
 		}
 		fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---:|", 5*len(names)))
 		for _, n := range neighbours() {
+			if !slices.ContainsFunc(r.Beside, func(q besideResult) bool { return q.Beside == n.ID }) {
+				continue
+			}
 			fmt.Fprintf(w, "| %s |", n.Title)
 			for _, name := range names {
 				r.besideOf(o, n.ID, name).write(w, r.besideOf(o, alone, name))

@@ -73,7 +73,7 @@ func (s *mldServer) caches(b *bench) (blocks int64, values string) {
 	if s.noValues {
 		return b.cache, "none"
 	}
-	const overhead = 32 // what an entry takes in the value cache besides its key and its value
+	const overhead = 24 // what an entry takes in the value cache besides its key and its value
 	data := int64(b.data.keys) * int64(keyLen+b.data.valueSize+overhead)
 	return min(b.cache, max(data/4, 8<<20)), strconv.FormatInt(max(data, 8<<20), 10)
 }

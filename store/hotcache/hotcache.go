@@ -34,7 +34,7 @@ var (
 // Options modify a [Store]. Nil is the zero value: the defaults.
 type Options struct {
 	// Bytes is how much memory the cache may take for keys and values, 1 MiB at
-	// the least; 32 MiB. What finds them takes a fifth of it more.
+	// the least; 32 MiB. What finds them takes a sixth of it more.
 	Bytes int64
 
 	// MaxValue is the size in bytes of the largest value that is kept; 16 KiB,
@@ -48,8 +48,8 @@ const (
 	defaultMaxValue = 16 << 10
 
 	// bytesPerCounter is how many bytes of the cache there are for each counter
-	// of writes: about as many as an entry has, so that few share one.
-	bytesPerCounter = 128
+	// of writes: as many as two small entries have, so that few share one.
+	bytesPerCounter = 256
 )
 
 // Store is a store with a cache in front. All its methods may be called

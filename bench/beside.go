@@ -68,10 +68,10 @@ func (r *report) besideOf(o op, id, peer string) *besideResult {
 }
 
 // measureBeside measures the calls of a quiet client alone and beside each
-// neighbour, or those that -only names, for a third of the time that other rows
+// neighbour, or those that -only names, for a quarter of the time that other rows
 // have.
 func measureBeside(ctx context.Context, s settings) (*report, error) {
-	s.time /= 3
+	s.time /= 4
 	all := slices.DeleteFunc(peers(), func(p peer) bool { return p.name() != mldName && p.name() != "Redis" })
 	return withPeers(ctx, s, all, nil, func(b *bench, r *report, started []peer) error {
 		for _, p := range started {

@@ -131,6 +131,13 @@ func TestBeside(t *testing.T) {
 	if err := r.writeTables(&tables, ""); err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
+	if err := r.writeCharts(dir); err != nil {
+		t.Fatal(err)
+	}
+	if charts, _ := os.ReadDir(dir); len(charts) > 0 {
+		t.Errorf("it writes over %s", charts[0].Name())
+	}
 	if n := strings.Count(tables.String(), "\n| "); n < 2*len(neighbours()) {
 		t.Errorf("%d lines:\n%s", n, tables.String())
 	}

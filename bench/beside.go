@@ -73,7 +73,7 @@ func (r *report) besideOf(o op, id, peer string) *besideResult {
 func measureBeside(ctx context.Context, s settings) (*report, error) {
 	s.time /= 4
 	all := slices.DeleteFunc(peers(), func(p peer) bool { return p.name() != mldName && p.name() != "Redis" })
-	return withPeers(ctx, s, all, nil, func(b *bench, r *report, started []peer) error {
+	r, err := withPeers(ctx, s, all, nil, func(b *bench, r *report, started []peer) error {
 		for _, p := range started {
 			c, err := p.(piper).pipe(ctx, &workload{op: opPut})
 			if err == nil {
@@ -105,6 +105,11 @@ func measureBeside(ctx context.Context, s settings) (*report, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	r.Memory = nil // whose chart is of the other rows
+	return r, nil
 }
 
 // canNeighbour reports whether a peer can do what a neighbour does. The Redis

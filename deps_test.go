@@ -57,6 +57,7 @@ var policy = map[string][]string{
 	"party": {
 		".", "client", "server", "session", "wire", "internal/backoff", "internal/filelock", "internal/memnet",
 		"internal/unixsocket", "store/leveldbstore", "store/pebblestore", "store/probe", "store/reserved", "golang.org/x/sys/unix",
+		"golang.org/x/sys/windows", "github.com/Microsoft/go-winio",
 	},
 
 	// Floor 4: programs, and the tests that need several ends.

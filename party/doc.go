@@ -6,9 +6,9 @@
 //	defer db.Close()
 //
 // The first process becomes the host: it opens the store, and serves it on a unix
-// socket in the directory. The others are its guests. When the host ends, however
-// that comes about, one of them becomes the next host. A [Party] is a [mld.Store]
-// all the while; whoever calls it need not know the role.
+// socket in the directory, or a named pipe on Windows. The others are its guests.
+// When the host ends, however that comes about, one of them becomes the next host.
+// A [Party] is a [mld.Store] all the while; whoever calls it need not know the role.
 //
 // # The lock
 //

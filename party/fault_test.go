@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/multileveldown/mld"
-	"github.com/multileveldown/mld/internal/unixsocket"
 	"github.com/multileveldown/mld/server"
 	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/store/memstore"
@@ -117,39 +116,6 @@ func pretend(t *testing.T, dir string) net.Listener {
 	return l
 }
 
-// TestWrongStore has the socket of one directory lead to the host of another, as one
-// whose path was cut would: nothing may be read or written there.
-func TestWrongStore(t *testing.T) {
-	one, two := t.TempDir(), t.TempDir()
-	p := join(t, one, nil)
-	mustPut(t, p, "key", "one")
-	lock, err := pebblestore.LockDirectory(two) // so that it is not hosted
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := os.Symlink(filepath.Join(one, socketName), filepath.Join(two, socketName)); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"no record", "a copied record"} {
-		if name != "no record" {
-			r := p.hosting().record
-			r.Store, r.Instance = strings.Repeat("00", 16), r.Instance+1
-			if err := r.write(two); err != nil {
-				t.Fatal(err)
-			}
-		}
-		q, err := Join(two, &Options{JoinTimeout: 50 * time.Millisecond})
-		if err == nil {
-			v, _ := q.Get(testContext(t), []byte("key"))
-			t.Fatalf("%s: joined another directory's host, and read %q", name, v)
-		}
-		if !strings.Contains(err.Error(), recordName) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // TestStaleHost has a guest meet a host of an older epoch than it has seen, and one of
 // another store.
 func TestStaleHost(t *testing.T) {
@@ -198,48 +164,6 @@ func TestStaleHost(t *testing.T) {
 	}
 	if _, err := checkHost(dir, &wire.Welcome{}); err == nil {
 		t.Error("a host without leases is not refused")
-	}
-}
-
-// TestLongPath has directories whose sockets' paths are too long for the system and
-// differ only after that length.
-func TestLongPath(t *testing.T) {
-	base := filepath.Join(t.TempDir(), strings.Repeat("long-", 30))
-	one := filepath.Join(base, "one")
-	two := filepath.Join(base, "two")
-	p := join(t, one, nil)
-	q := join(t, two, &Options{Engine: LevelDB})
-	mustPut(t, p, "key", "one")
-	mustPut(t, q, "key", "two")
-	for dir, want := range map[string]string{one: "one", two: "two"} {
-		g := join(t, dir, nil)
-		if r := g.Role().Role; r != Guest {
-			t.Errorf("the second on %s is %v", dir, r)
-		}
-		wantValue(t, g, "key", want)
-		if len(filepath.Join(dir, socketName)) <= unixsocket.MaxPath {
-			t.Error("the path is not too long")
-		}
-	}
-}
-
-// TestHashedPath looks at the folder where sockets are whose path has no short form.
-func TestHashedPath(t *testing.T) {
-	folder := t.TempDir()
-	t.Setenv("XDG_RUNTIME_DIR", folder)
-	a, err := hashedPath("/a", socketName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := hashedPath("/b", socketName)
-	if err != nil || a == b || len(a) > unixsocket.MaxPath {
-		t.Errorf("the sockets of two directories are %s and %s, %v", a, b, err)
-	}
-	if err := os.Chmod(filepath.Join(folder, "mld"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := hashedPath("/a", socketName); err == nil {
-		t.Error("a folder that others may read is used")
 	}
 }
 

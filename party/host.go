@@ -13,11 +13,13 @@ import (
 
 	"github.com/multileveldown/mld"
 	"github.com/multileveldown/mld/internal/memnet"
-	"github.com/multileveldown/mld/internal/unixsocket"
 	"github.com/multileveldown/mld/server"
 	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/wire"
 )
+
+// socketName is the socket of a host, in the directory.
+const socketName = "mld.sock"
 
 // host is the store of a directory, open and served by this process.
 type host struct {
@@ -98,11 +100,7 @@ func (p *Party) bind(h *host) error {
 		return nil
 	}
 	for _, s := range nodeSockets {
-		if path := filepath.Join(p.dir, s.name); len(path) > unixsocket.MaxPath {
-			p.o.Logger.Warn("Node processes cannot join: the path of their socket is too long", "path", path, "bytes", len(path), "most", unixsocket.MaxPath)
-			continue
-		}
-		l, err := listen(p.dir, s.name)
+		l, err := listenForNode(p.dir, s.name)
 		if err != nil {
 			p.o.Logger.Warn("Node processes cannot join", "socket", s.name, "err", err)
 			continue

@@ -5,13 +5,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/multileveldown/mld"
-	"github.com/multileveldown/mld/internal/unixsocket"
 	"github.com/multileveldown/mld/store/leveldbstore"
 )
 
@@ -97,37 +95,6 @@ func TestNodeHostSilent(t *testing.T) {
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("Join took %v", took)
-	}
-}
-
-// TestCutPath has a socket at the path that is left of a long one when it is cut, as
-// the npm packages cut them: it is of another directory, and nobody may look there.
-func TestCutPath(t *testing.T) {
-	base := t.TempDir()
-	name := strings.Repeat("x", unixsocket.MaxPath-len(base)-1-len("/one"))
-	one := filepath.Join(base, name, "one")
-	two := one + "-and-more"
-	for _, s := range nodeSockets {
-		for _, dir := range []string{one, two} {
-			if cut := filepath.Join(dir, s.name)[:unixsocket.MaxPath]; cut != one {
-				t.Fatalf("%s is left of the path; want %s", cut, one)
-			}
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(one), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	l, err := unixsocket.Listen(t.Context(), one)
-	if err != nil {
-		t.Fatal(err)
-	}
-	acceptAll(t, l, func(c net.Conn) {
-		t.Error("somebody connects to the socket at the cut path")
-		c.Close()
-	})
-	lockLevelDB(t, two)
-	if _, err := Join(two, &Options{JoinTimeout: 50 * time.Millisecond}); !errors.Is(err, mld.ErrLocked) {
-		t.Errorf("Join: %v", err)
 	}
 }
 

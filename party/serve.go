@@ -117,7 +117,7 @@ func (p *Party) relay(ctx context.Context, stream io.ReadWriteCloser, pid int) e
 		back <- err
 	}()
 	_, err = io.Copy(conn, stream)
-	if half, ok := conn.(*net.UnixConn); ok && err == nil {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && err == nil {
 		err = half.CloseWrite() // the host answers what it has, and closes
 	} else {
 		end()

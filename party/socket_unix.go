@@ -1,3 +1,5 @@
+//go:build unix
+
 package party
 
 import (
@@ -12,9 +14,6 @@ import (
 
 	"github.com/multileveldown/mld/internal/unixsocket"
 )
-
-// socketName is the socket of a host, in the directory.
-const socketName = "mld.sock"
 
 // place is where a socket is. Its path is short enough for the system, and valid
 // until it is released.
@@ -87,6 +86,15 @@ func listen(dir, name string) (net.Listener, error) {
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	return l, nil
+}
+
+// listenForNode listens on a socket of the npm packages. They cut a path that is too
+// long, and what is left of it may be the path of another directory's socket.
+func listenForNode(dir, name string) (net.Listener, error) {
+	if path := filepath.Join(dir, name); len(path) > unixsocket.MaxPath {
+		return nil, fmt.Errorf("the path %s has %d bytes, and the system allows a socket %d", path, len(path), unixsocket.MaxPath)
+	}
+	return listen(dir, name)
 }
 
 // dialSocket connects to a socket in the directory.

@@ -57,9 +57,9 @@ const (
 // behind.
 //
 // Each value in the cache is stamped with how many writes there had been to its
-// key when it was read, and is good as long as that has not changed; so a write
-// need not look into the cache, and whoever puts a value in need not exclude the
-// writes. The keys of one remainder of their hash share a counter.
+// key when it was read, and is good as long as that has not changed; so whoever
+// puts a value in need not exclude the writes. The keys of one remainder of their
+// hash share a counter. A write puts its value in where there is an older one.
 type Store struct {
 	store    mld.Store
 	seed     maphash.Seed
@@ -69,6 +69,7 @@ type Store struct {
 	puts     []counter // a power of two of them
 	ranges   counter   // of removals of ranges, which concern all keys
 
+	used         atomic.Bool // something was put into the table
 	hits, misses atomic.Uint64
 }
 
@@ -131,10 +132,18 @@ func (s *Store) GetPinned(ctx context.Context, key []byte) ([]byte, io.Closer, e
 func (s *Store) read(ctx context.Context, hash uint64, key []byte, stamp uint64, quiet bool) ([]byte, io.Closer, error) {
 	s.misses.Add(1)
 	value, closer, err := mld.GetPinned(ctx, s.store, key)
-	if err == nil && quiet && len(value) <= s.maxValue && len(key)+len(value) <= s.table.maxEntry() {
+	if err == nil && quiet && s.fits(key, value) {
 		s.table.put(hash, key, stamp, value)
+		if !s.used.Load() {
+			s.used.Store(true)
+		}
 	}
 	return value, closer, err
+}
+
+// fits reports whether a value is of a size to be kept.
+func (s *Store) fits(key, value []byte) bool {
+	return len(value) <= s.maxValue && len(key)+len(value) <= s.table.maxEntry()
 }
 
 // pin is a value that was copied out of the cache.

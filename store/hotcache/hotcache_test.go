@@ -30,6 +30,7 @@ type probed struct {
 	toWrite  *gate // before the write is done
 	inWrite  *gate // after the write was done
 	writeErr error // what a write that was done returns
+	refusal  error // why a write is not done
 }
 
 // gate stops who comes until it is opened.
@@ -52,22 +53,30 @@ func (p *probed) Get(ctx context.Context, key []byte) ([]byte, error) {
 }
 
 func (p *probed) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions) error {
-	p.toWrite.pass()
+	if p.toWrite.pass(); p.refusal != nil {
+		return p.refusal
+	}
 	return p.wrote(p.Store.Put(ctx, key, value, o))
 }
 
 func (p *probed) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) error {
-	p.toWrite.pass()
+	if p.toWrite.pass(); p.refusal != nil {
+		return p.refusal
+	}
 	return p.wrote(p.Store.Delete(ctx, key, o))
 }
 
 func (p *probed) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
-	p.toWrite.pass()
+	if p.toWrite.pass(); p.refusal != nil {
+		return p.refusal
+	}
 	return p.wrote(p.Store.Apply(ctx, b, o))
 }
 
 func (p *probed) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
-	p.toWrite.pass()
+	if p.toWrite.pass(); p.refusal != nil {
+		return p.refusal
+	}
 	return p.wrote(p.Store.Clear(ctx, r, o))
 }
 
@@ -134,6 +143,17 @@ var writes = []struct {
 		b.Put([]byte("k"), []byte("new"))
 		return s.Apply(context.Background(), &b, nil)
 	}, "new"},
+	{"put in a batch", func(s mld.Store) error {
+		var b mld.Batch
+		b.Put([]byte("k"), []byte("new"))
+		return s.Apply(context.Background(), &b, nil)
+	}, "new"},
+	{"put and range in a batch", func(s mld.Store) error {
+		var b mld.Batch
+		b.Put([]byte("k"), []byte("new"))
+		b.DeleteRange([]byte("a"), []byte("z"))
+		return s.Apply(context.Background(), &b, nil)
+	}, "-"},
 	{"range in a batch", func(s mld.Store) error {
 		var b mld.Batch
 		b.DeleteRange([]byte("a"), []byte("z"))
@@ -171,6 +191,113 @@ func TestFailedWrite(t *testing.T) {
 			behind.writeErr = errors.New("failed")
 			if err := w.do(s); err == nil {
 				t.Fatal("no error")
+			}
+			if got := get(t, s, "k"); got != w.want {
+				t.Errorf("got %q, want %q", got, w.want)
+			}
+		})
+	}
+}
+
+// TestRefusedWrite has a write not happen.
+func TestRefusedWrite(t *testing.T) {
+	for _, w := range writes {
+		t.Run(w.name, func(t *testing.T) {
+			s, behind := open(t, nil)
+			put(t, s, "k", "old")
+			get(t, s, "k")
+			behind.refusal = errors.New("refused")
+			if err := w.do(s); err == nil {
+				t.Fatal("no error")
+			}
+			if got := get(t, s, "k"); got != "old" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+// TestHitAfterWrite has values that were read be written: a write puts the new one
+// into the cache.
+func TestHitAfterWrite(t *testing.T) {
+	s, behind := open(t, nil)
+	var b mld.Batch
+	for i := range 20 {
+		put(t, s, fmt.Sprint(i), "old")
+		get(t, s, fmt.Sprint(i))
+		b.Put(fmt.Append(nil, i), []byte("new"))
+	}
+	if err := s.Apply(t.Context(), &b, nil); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "7", "newer")
+	behind.gets.Store(0)
+	for i := range 20 {
+		want := "new"
+		if i == 7 {
+			want = "newer"
+		}
+		if got := get(t, s, fmt.Sprint(i)); got != want {
+			t.Errorf("key %d is %q, want %q", i, got, want)
+		}
+	}
+	if n := behind.gets.Load(); n != 0 {
+		t.Errorf("the store was asked %d times", n)
+	}
+}
+
+// TestWriteDuringWrite has each kind of write happen and end while a put, which has
+// happened before it, comes to its end after it.
+func TestWriteDuringWrite(t *testing.T) {
+	for _, w := range writes {
+		t.Run(w.name, func(t *testing.T) {
+			s, behind := open(t, nil)
+			put(t, s, "k", "older")
+			get(t, s, "k")
+			inWrite := newGate()
+			behind.inWrite = inWrite
+			done := make(chan error)
+			go func() { done <- s.Put(t.Context(), []byte("k"), []byte("old"), nil) }()
+			<-inWrite.reached
+			behind.inWrite = nil
+			if err := w.do(s); err != nil {
+				t.Fatal(err)
+			}
+			close(inWrite.open)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if got := get(t, s, "k"); got != w.want {
+				t.Errorf("got %q, want %q", got, w.want)
+			}
+		})
+	}
+}
+
+// TestLateWriteDuringWrite has each kind of write begin first and happen last, while
+// a put that began after it happens before it and ends after it.
+func TestLateWriteDuringWrite(t *testing.T) {
+	for _, w := range writes {
+		t.Run(w.name, func(t *testing.T) {
+			s, behind := open(t, nil)
+			put(t, s, "k", "older")
+			get(t, s, "k")
+			toWrite, inWrite := newGate(), newGate()
+			behind.toWrite = toWrite
+			first, second := make(chan error), make(chan error)
+			go func() { first <- w.do(s) }()
+			<-toWrite.reached
+			behind.toWrite, behind.inWrite = nil, inWrite
+			go func() { second <- s.Put(t.Context(), []byte("k"), []byte("old"), nil) }()
+			<-inWrite.reached
+			behind.inWrite = nil
+			close(toWrite.open)
+			if err := <-first; err != nil {
+				t.Fatal(err)
+			}
+			close(inWrite.open)
+			if err := <-second; err != nil {
+				t.Fatal(err)
 			}
 			if got := get(t, s, "k"); got != w.want {
 				t.Errorf("got %q, want %q", got, w.want)

@@ -114,6 +114,27 @@ func (s *shard) find(hash uint64) uint64 {
 	return 0
 }
 
+// has reports whether there may be an entry of a hash.
+func (t *table) has(hash uint64) bool {
+	s := t.shard(hash)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.find(hash) != 0
+}
+
+// lock keeps all entries where they are.
+func (t *table) lock() {
+	for i := range t.shards {
+		t.shards[i].mu.RLock()
+	}
+}
+
+func (t *table) unlock() {
+	for i := range t.shards {
+		t.shards[i].mu.RUnlock()
+	}
+}
+
 // holds reports whether an entry has not been overwritten.
 func (s *shard) holds(place uint64) bool { return s.next-place <= uint64(len(s.ring)/unit) }
 

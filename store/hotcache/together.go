@@ -93,14 +93,8 @@ func (l *lookups) find(s *Store, keys [][]byte) {
 		l.list = append(l.list, lookup{hash: hash, stamp: stamp, quiet: quiet})
 	}
 	t := s.table
-	for i := range t.shards {
-		t.shards[i].mu.RLock()
-	}
-	defer func() {
-		for i := range t.shards {
-			t.shards[i].mu.RUnlock()
-		}
-	}()
+	t.lock()
+	defer t.unlock()
 	for i := range l.list {
 		e := &l.list[i]
 		e.place = t.shard(e.hash).find(e.hash)

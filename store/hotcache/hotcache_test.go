@@ -515,6 +515,37 @@ func closePin(t *testing.T, c io.Closer) {
 	}
 }
 
+// TestTogetherLarge gets more bytes of values together than are copied together.
+func TestTogetherLarge(t *testing.T) {
+	s, behind := open(t, nil)
+	const n = 40
+	var keys [][]byte
+	value := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 300*i) }
+	for i := range n {
+		keys = append(keys, fmt.Append(nil, i))
+		if err := s.Put(t.Context(), keys[i], value(i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		behind.gets.Store(0)
+		calls := 0
+		err := s.GetTogether(t.Context(), keys, func(i int, got []byte, err error) error {
+			calls++
+			if err != nil || !bytes.Equal(got, value(i)) {
+				t.Errorf("key %d has %d bytes, %v; want %d", i, len(got), err, 300*i)
+			}
+			return nil
+		})
+		if err != nil || calls != n {
+			t.Errorf("%d calls, %v", calls, err)
+		}
+	}
+	if got := behind.gets.Load(); got != 0 {
+		t.Errorf("the store was asked %d times for what is in the cache", got)
+	}
+}
+
 // TestPinned has a value that was lent out of the cache stay as it is.
 func TestPinned(t *testing.T) {
 	s, _ := open(t, nil)

@@ -10,7 +10,7 @@ import (
 // lookup is one of several look-ups.
 type lookup struct {
 	hash, stamp uint64
-	place       uint64 // of what may be the entry; 0 is none
+	place       uint64 // of the entry, or what may be it; 0 is none
 	start, end  int    // of the value among those that were copied
 	quiet       bool
 	found       bool
@@ -24,13 +24,11 @@ type lookups struct {
 
 var lookupsPool = sync.Pool{New: func() any { return &lookups{values: make([]byte, 0, 4<<10)} }}
 
-// keptValues is the most memory, in bytes, that the values of past look-ups keep.
-const keptValues = 64 << 10
+// mostValues is how many bytes of values are copied out of the cache together.
+// Those beyond are copied one at a time, as each is passed on.
+const mostValues = 64 << 10
 
 func (l *lookups) release() {
-	if cap(l.values) > keptValues {
-		return
-	}
 	l.list, l.values = l.list[:0], l.values[:0]
 	lookupsPool.Put(l)
 }
@@ -64,7 +62,14 @@ func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, va
 	s.hits.Add(hits)
 	for i := range l.list {
 		if e := &l.list[i]; !e.found {
-			value, closer, err := s.read(ctx, e.hash, keys[i], e.stamp, e.quiet)
+			var value []byte
+			var closer io.Closer
+			var err error
+			if e.place != 0 {
+				value, closer, err = s.GetPinned(ctx, keys[i])
+			} else {
+				value, closer, err = s.read(ctx, e.hash, keys[i], e.stamp, e.quiet)
+			}
 			if err = pass(f(i, value, err), closer); err != nil {
 				return err
 			}
@@ -110,8 +115,12 @@ func (l *lookups) find(s *Store, keys [][]byte) {
 		if e.place == 0 {
 			continue
 		}
-		var value []byte
-		if value, e.found = t.shard(e.hash).value(e.place, keys[i], e.stamp); e.found {
+		value, ok := t.shard(e.hash).value(e.place, keys[i], e.stamp)
+		switch {
+		case !ok:
+			e.place = 0
+		case len(l.values)+len(value) <= mostValues:
+			e.found = true
 			e.start = len(l.values)
 			l.values = append(l.values, value...)
 			e.end = len(l.values)

@@ -18,6 +18,7 @@ import (
 	"github.com/multileveldown/mld/client"
 	"github.com/multileveldown/mld/internal/faultconn"
 	"github.com/multileveldown/mld/internal/history"
+	"github.com/multileveldown/mld/store/hotcache"
 	"github.com/multileveldown/mld/store/memstore"
 	"github.com/multileveldown/mld/store/pebblestore"
 )
@@ -32,6 +33,9 @@ func TestLinearizable(t *testing.T) {
 		{"memory", func() (mld.Store, error) { return memstore.New(), nil }},
 		{"pebble", func() (mld.Store, error) {
 			return pebblestore.Open("db", &pebblestore.Options{FS: vfs.NewMem(), CacheBytes: 1 << 20, MemTableBytes: 1 << 20})
+		}},
+		{"memory behind a value cache", func() (mld.Store, error) {
+			return hotcache.New(memstore.New(), &hotcache.Options{Bytes: 1 << 20}), nil
 		}},
 	} {
 		t.Run(engine.name, func(t *testing.T) {

@@ -34,7 +34,11 @@ const (
 	// hostileMemory is what the server may take, with the race detector, which
 	// multiplies it.
 	hostileMemory = 1 << 30
-	// hostileDeadline is how long the server may take for an answer.
+	// trickleBytes is how much of what the server sends is read a few bytes at a
+	// time: beside fifteen others, each such read can take a millisecond.
+	trickleBytes = 256 << 10
+	// hostileDeadline is how long the server may take for an answer, or for a part of
+	// a large one.
 	hostileDeadline = time.Minute
 	// hostileProbe is the id of the question that must be answered.
 	hostileProbe = 0x5eedf00d
@@ -65,7 +69,7 @@ func TestHostile(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
-	w := &siege{t: t, ctx: ctx, stop: cancel, recorded: recordedSessions(t)}
+	w := &siege{t: t, ctx: ctx, stop: cancel, server: p, recorded: recordedSessions(t)}
 	w.address = [2][2]string{{"tcp", p.address}, {"unix", socket}}
 	var healthy, hostile sync.WaitGroup
 	clients := make([]*healthyClient, len(w.address))
@@ -153,6 +157,7 @@ type siege struct {
 	t        *testing.T
 	ctx      context.Context
 	stop     context.CancelFunc
+	server   *process
 	address  [2][2]string
 	recorded [][][]byte // bodies of messages of each session
 
@@ -292,10 +297,27 @@ func harmless(stream []byte) (safe []byte, messages int, whole bool) {
 	return stream, messages, true
 }
 
-// trickle reads a little at a time.
-type trickle struct{ r io.Reader }
+// ear reads from a connection, in which something must happen within each
+// [hostileDeadline], and takes note of what it hears.
+type ear struct {
+	net.Conn
+	trickle int // of so many bytes only a few are read at a time
+	heard   int
+	last    time.Time
+}
 
-func (t trickle) Read(p []byte) (int, error) { return t.r.Read(p[:min(len(p), 64)]) }
+func (e *ear) Read(p []byte) (int, error) {
+	if e.heard < e.trickle {
+		p = p[:min(len(p), 64)]
+	}
+	e.SetReadDeadline(time.Now().Add(hostileDeadline)) //nolint:errcheck // Read will tell
+	n, err := e.Conn.Read(p)
+	if n > 0 {
+		e.heard += n
+		e.last = time.Now()
+	}
+	return n, err
+}
 
 // writesHealthy reports whether a message, in any dialect, changes what is a
 // healthy client's.
@@ -389,14 +411,16 @@ func (h *assailant) connection() {
 		}
 		written <- err
 	}()
-	var from io.Reader = c
+	from := &ear{Conn: c, last: time.Now()}
 	if how == 2 {
-		from = trickle{c}
+		from.trickle = trickleBytes
 	}
 	err = h.read(from, probe)
 	c.Close()
 	if werr := <-written; errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(werr, os.ErrDeadlineExceeded) {
-		h.problem("after %d messages the server neither answers nor hangs up (read: %v, write: %v)\n%.4096x", messages, err, werr, stream)
+		h.server.cmd.Process.Signal(syscall.SIGQUIT) //nolint:errcheck // it is to show what it does
+		h.problem("after %d messages the server neither answers nor hangs up (read: %v, write: %v); it had sent %d bytes, the last of them %s ago\n%.4096x",
+			messages, err, werr, from.heard, time.Since(from.last).Round(time.Millisecond), stream)
 	}
 }
 

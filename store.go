@@ -143,6 +143,38 @@ func GetTogether(ctx context.Context, r Reader, keys [][]byte, f func(i int, val
 	return nil
 }
 
+// DeferredWriter is implemented by a store that can apply writes before they are
+// durable, so that several of them share what durability costs.
+type DeferredWriter interface {
+	// ApplyDeferred is Apply, but returns when the batch is visible. The batch is
+	// as durable as o says when a later call of Harden with that durability has
+	// returned nil, or one of Apply for a batch that is not empty. Until
+	// then the death of the process may undo it; what was applied before it is
+	// undone only with it.
+	ApplyDeferred(ctx context.Context, b *Batch, o *WriteOptions) error
+
+	// Harden returns when every batch for which ApplyDeferred had returned before
+	// Harden was called, whoever called it, is as durable as o says.
+	Harden(ctx context.Context, o *WriteOptions) error
+}
+
+// ApplyDeferred calls w's ApplyDeferred where w is a [DeferredWriter], and else its
+// Apply, after which there is nothing to harden.
+func ApplyDeferred(ctx context.Context, w Writer, b *Batch, o *WriteOptions) error {
+	if d, ok := w.(DeferredWriter); ok {
+		return d.ApplyDeferred(ctx, b, o)
+	}
+	return w.Apply(ctx, b, o)
+}
+
+// Harden calls w's Harden where w is a [DeferredWriter], and else does nothing.
+func Harden(ctx context.Context, w Writer, o *WriteOptions) error {
+	if d, ok := w.(DeferredWriter); ok {
+		return d.Harden(ctx, o)
+	}
+	return nil
+}
+
 // Stats is what a store tells of itself.
 type Stats struct {
 	// Engine names the implementation: "pebble", "leveldb", "memory" …

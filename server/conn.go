@@ -300,11 +300,14 @@ func (c *conn) handle(body []byte) error {
 		}
 		return c.flushFull()
 	}
+	if c.req.Tag == wire.TagGet && c.req.Snapshot == 0 {
+		if err := c.commitAhead(); err != nil {
+			return err
+		}
+		return c.gatherGet()
+	}
 	if err := c.commit(); err != nil {
 		return err
-	}
-	if c.req.Tag == wire.TagGet && c.req.Snapshot == 0 {
-		return c.gatherGet()
 	}
 	if err := c.answerGets(); err != nil {
 		return err
@@ -503,6 +506,7 @@ func (c *conn) release() {
 		s.Close()
 		c.srv.snapshots.Add(-1)
 	}
+	_ = c.harden()
 	c.in.Release()
 	c.drop()
 	_ = c.resize(&c.writes.size, 0)

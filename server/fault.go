@@ -16,7 +16,7 @@ func (c *conn) commitAfterAnswers() error {
 		return err
 	}
 	numbered := c.session != nil && c.session.Dirty()
-	err := c.apply(&g.batch, &mld.WriteOptions{Durability: g.durability}, numbered)
+	err := c.apply(&g.batch, &mld.WriteOptions{Durability: g.durability}, numbered, false)
 	if numbered {
 		c.session.Commit()
 	}

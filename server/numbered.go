@@ -36,10 +36,13 @@ func (c *conn) recognise(number session.Write) (fresh bool, err error) {
 		number.Watermark = number.N - 1
 	}
 	done, told := c.session.Check(number)
-	if done && !c.session.Committed(number.N) {
-		// It is among those that are gathered.
+	if done && (!c.session.Committed(number.N) || len(c.writes.deferred) > 0) {
+		// It may be among those that are not answered.
 		if err := c.commit(); err != nil {
 			return false, err
+		}
+		if failure := c.srv.failure.Load(); failure != nil {
+			return false, c.fail(failure)
 		}
 		done, told = c.session.Check(number)
 	}
@@ -60,7 +63,7 @@ func (c *conn) recognise(number session.Write) (fresh bool, err error) {
 // found to be new, and reports whether it still is: not if nobody knows what
 // the commit did to the session.
 func (c *conn) commitBefore(number session.Write) (fresh bool, err error) {
-	if len(c.writes.writes) == 0 {
+	if len(c.writes.writes)+len(c.writes.deferred) == 0 {
 		return true, nil
 	}
 	if err := c.commit(); err != nil {

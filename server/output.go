@@ -91,8 +91,15 @@ func (c *conn) flushFull() error {
 // flush writes the answers that there are. A client that does not read them
 // stops this connection, and no other.
 func (c *conn) flush() error {
+	if err := c.harden(); err != nil {
+		return err
+	}
 	if len(c.out) == 0 {
 		return nil
+	}
+	if c.srv.soft.Load() > 0 {
+		// What a read has seen must not be undone. Who deferred it is told of a failure.
+		_ = c.srv.harden(c.ctx, mld.DurabilityNoSync)
 	}
 	c.writeMu.Lock()
 	err := c.writeLocked(c.out)

@@ -23,6 +23,7 @@ var ErrServerClosed = errors.New("mld: the server is closed")
 // Server serves a store. All its methods may be called together.
 type Server struct {
 	store    mld.Store       // with the reserved keys
+	defers   bool            // store can apply writes before they are durable
 	visible  *reserved.Store // without them, as clients see it
 	opts     Options
 	limits   wire.Limits
@@ -43,6 +44,7 @@ type Server struct {
 	// must look at the keys before it can say what to remove.
 	writes  sync.RWMutex
 	failure atomic.Pointer[mld.Error] // why no more writes are taken
+	soft    atomic.Int64              // connections whose writes can be seen and may be undone by the death of the process
 
 	// ctx is that of iterators that may outlive their connection.
 	ctx    context.Context
@@ -70,6 +72,7 @@ func New(store mld.Store, o *Options) *Server {
 		instance: rand.Uint64() | 1, // never 0
 		stop:     make(chan struct{}), idle: make(chan struct{}),
 	}
+	_, s.defers = store.(mld.DeferredWriter)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.tenants.byID = make(map[wire.ClientID]*tenant)
 	s.limits = s.opts.Limits.message()

@@ -27,9 +27,14 @@ const (
 // slices point into the input buffer, which holds still until more is read.
 type gathered struct {
 	batch      mld.Batch
-	durability mld.Durability
-	size       int // bytes that the lists of operations take, as far as they count as in flight
+	durability mld.Durability // of these, and of those in deferred
+	size       int            // bytes that the lists of operations take, as far as they count as in flight
 	writes     []pending
+
+	// deferred are writes that the store has applied, for reads that came after
+	// them, and has yet to make durable. They are answered after that.
+	deferred []pending
+	soft     bool // counted in Server.soft
 }
 
 // pending is a write that has no answer yet.
@@ -229,10 +234,29 @@ func lastWithin(ctx context.Context, r mld.Reader, rg mld.Range) ([]byte, error)
 	return nil, nil
 }
 
-// commit applies the gathered writes and answers each. Its error ends the
-// connection: it is that of a store that is closed, or of a call that was
-// interrupted.
+// commit applies the gathered writes and answers each, and those that are deferred.
+// Its error ends the connection: it is that of a store that is closed, or of a call
+// that was interrupted.
 func (c *conn) commit() error {
+	err := c.applyGathered(false)
+	if hardErr := c.harden(); err == nil {
+		err = hardErr
+	}
+	return err
+}
+
+// commitAhead applies the gathered writes, for a read that is next. Their answers can
+// wait until what else was received is done, and so can what it costs to make
+// them durable.
+func (c *conn) commitAhead() error {
+	if !c.srv.defers || len(c.writes.deferred)+len(c.writes.writes) > gatherOps {
+		return c.commit()
+	}
+	return c.applyGathered(true)
+}
+
+// applyGathered applies the gathered writes, and answers them, or defers that.
+func (c *conn) applyGathered(ahead bool) error {
 	g := &c.writes
 	if len(g.writes) == 0 {
 		return nil
@@ -247,8 +271,15 @@ func (c *conn) commit() error {
 	o := &c.writeOptions
 	o.Durability = g.durability
 	numbered := c.session != nil && c.session.Dirty()
-	err := c.apply(&g.batch, o, numbered)
+	hard := !ahead && g.batch.Len() > 0
+	err := c.apply(&g.batch, o, numbered, ahead)
 	switch {
+	case err == nil && ahead:
+		if numbered {
+			c.session.Commit()
+		}
+		g.deferred = append(g.deferred, g.writes...)
+		return nil
 	case err == nil && numbered:
 		c.session.Commit()
 	case err != nil && c.hopeless(err):
@@ -259,12 +290,56 @@ func (c *conn) commit() error {
 	case err != nil && (numbered || len(g.writes) > 1):
 		return c.commitEach(o)
 	}
-	for i := range g.writes {
-		if err := c.answerWrite(&g.writes[i], err); err != nil {
+	if err == nil && hard {
+		if err := c.hardened(nil); err != nil {
+			return err
+		}
+	}
+	return c.answerWrites(g.writes, err)
+}
+
+func (c *conn) answerWrites(writes []pending, err error) error {
+	for i := range writes {
+		if err := c.answerWrite(&writes[i], err); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// harden has the store make what is deferred durable, and answers it.
+func (c *conn) harden() error {
+	if !c.writes.soft {
+		return nil
+	}
+	// What is visible must not be left as it is, whether the connection ends or not.
+	err := c.srv.harden(context.WithoutCancel(c.ctx), c.writes.durability)
+	if err != nil {
+		c.unsettle(c.session != nil)
+	}
+	return c.hardened(err)
+}
+
+// hardened answers what is deferred: it has been made durable, or not, because of
+// err.
+func (c *conn) hardened(err error) error {
+	g := &c.writes
+	if g.soft {
+		g.soft = false
+		c.srv.soft.Add(-1)
+	}
+	defer func() {
+		clear(g.deferred)
+		g.deferred = g.deferred[:0]
+	}()
+	return c.answerWrites(g.deferred, err)
+}
+
+// harden has the store make durable what was deferred, by any connection.
+func (s *Server) harden(ctx context.Context, d mld.Durability) error {
+	err := mld.Harden(ctx, s.store, &mld.WriteOptions{Durability: d})
+	s.noteWrite(err)
+	return err
 }
 
 // commitEach applies the gathered writes one by one: together they were refused,
@@ -291,11 +366,11 @@ func (c *conn) commitEach(o *mld.WriteOptions) error {
 // commitOne applies one write, or remembers, in the write too, why it is refused.
 func (c *conn) commitOne(b *mld.Batch, p *pending, o *mld.WriteOptions) error {
 	if p.number.N == 0 {
-		return c.apply(b, o, false)
+		return c.apply(b, o, false, false)
 	}
 	if p.err == nil {
 		c.session.Apply(p.number)
-		err := c.apply(b, o, true)
+		err := c.apply(b, o, true, false)
 		if err == nil {
 			c.session.Commit()
 			return nil
@@ -309,7 +384,7 @@ func (c *conn) commitOne(b *mld.Batch, p *pending, o *mld.WriteOptions) error {
 	}
 	c.session.Refuse(p.number, p.err)
 	b.Reset()
-	if err := c.apply(b, o, true); err != nil {
+	if err := c.apply(b, o, true, false); err != nil {
 		c.unsettle(true)
 		return err
 	}
@@ -318,8 +393,8 @@ func (c *conn) commitOne(b *mld.Batch, p *pending, o *mld.WriteOptions) error {
 }
 
 // apply applies a batch, to which it adds the record of the session where the
-// writes are numbered.
-func (c *conn) apply(b *mld.Batch, o *mld.WriteOptions, numbered bool) error {
+// writes are numbered. It leaves it to harden to make it durable, if deferred.
+func (c *conn) apply(b *mld.Batch, o *mld.WriteOptions, numbered, deferred bool) error {
 	if !c.alone {
 		c.srv.writes.RLock()
 		defer c.srv.writes.RUnlock()
@@ -336,7 +411,16 @@ func (c *conn) apply(b *mld.Batch, o *mld.WriteOptions, numbered bool) error {
 		}
 		b.Append(c.session.Op())
 	}
-	err := c.srv.store.Apply(c.ctx, b, o)
+	var err error
+	if deferred {
+		if !c.writes.soft {
+			c.writes.soft = true
+			c.srv.soft.Add(1)
+		}
+		err = mld.ApplyDeferred(c.ctx, c.srv.store, b, o)
+	} else {
+		err = c.srv.store.Apply(c.ctx, b, o)
+	}
 	c.srv.counters.commits.Add(1)
 	c.srv.noteWrite(err)
 	return err

@@ -28,6 +28,7 @@ var (
 	_ mld.PinnedGetter   = (*Store)(nil)
 	_ mld.EachGetter     = (*Store)(nil)
 	_ mld.TogetherGetter = (*Store)(nil)
+	_ mld.DeferredWriter = (*Store)(nil)
 	_ mld.Statser        = (*Store)(nil)
 )
 

@@ -102,7 +102,21 @@ var changesPool = sync.Pool{New: func() any { return new(changes) }}
 
 // Apply implements [mld.Writer]. A batch that removes a range makes all that is in
 // the cache worthless.
-func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) (err error) {
+func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	return s.apply(ctx, b, o, false)
+}
+
+// ApplyDeferred implements [mld.DeferredWriter], if the store behind does.
+func (s *Store) ApplyDeferred(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	return s.apply(ctx, b, o, true)
+}
+
+// Harden implements [mld.DeferredWriter].
+func (s *Store) Harden(ctx context.Context, o *mld.WriteOptions) error {
+	return mld.Harden(ctx, s.store, o)
+}
+
+func (s *Store) apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions, deferred bool) (err error) {
 	ops := b.Ops()
 	cs := changesPool.Get().(*changes)
 	ranges := false
@@ -130,6 +144,9 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) (e
 		cs.list = cs.list[:0]
 		changesPool.Put(cs)
 	}()
+	if deferred {
+		return mld.ApplyDeferred(ctx, s.store, b, o)
+	}
 	return s.store.Apply(ctx, b, o)
 }
 

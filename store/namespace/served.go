@@ -9,10 +9,11 @@ import (
 )
 
 var (
-	_ mld.Store        = (*Served)(nil)
-	_ mld.PinnedGetter = (*Served)(nil)
-	_ mld.EachGetter   = (*Served)(nil)
-	_ mld.Statser      = (*Served)(nil)
+	_ mld.Store          = (*Served)(nil)
+	_ mld.PinnedGetter   = (*Served)(nil)
+	_ mld.EachGetter     = (*Served)(nil)
+	_ mld.DeferredWriter = (*Served)(nil)
+	_ mld.Statser        = (*Served)(nil)
 )
 
 // Served is a namespace for a server that keeps sessions: their records lie beside
@@ -35,8 +36,34 @@ func NewServed(s mld.Store, prefix []byte) *Served {
 // that only comes to be reserved by the prefix is refused with
 // [mld.ErrReservedKey].
 func (s *Served) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
-	if err := s.ready(ctx, "batch"); err != nil {
+	below, err := s.batch(ctx, b)
+	if err != nil {
 		return err
+	}
+	return s.wrap(s.base.Apply(ctx, below, o))
+}
+
+// ApplyDeferred implements [mld.DeferredWriter], if the store below does.
+func (s *Served) ApplyDeferred(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	below, err := s.batch(ctx, b)
+	if err != nil {
+		return err
+	}
+	return s.wrap(mld.ApplyDeferred(ctx, s.base, below, o))
+}
+
+// Harden implements [mld.DeferredWriter].
+func (s *Served) Harden(ctx context.Context, o *mld.WriteOptions) error {
+	if err := s.ready(ctx, "harden"); err != nil {
+		return err
+	}
+	return s.wrap(mld.Harden(ctx, s.base, o))
+}
+
+// batch returns what a batch is in the store below.
+func (s *Served) batch(ctx context.Context, b *mld.Batch) (*mld.Batch, error) {
+	if err := s.ready(ctx, "batch"); err != nil {
+		return nil, err
 	}
 	var below mld.Batch
 	ops := s.below(b.Ops())
@@ -49,12 +76,12 @@ func (s *Served) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) e
 		case mld.IsReserved(own.Key):
 			op.Key = own.Key
 		case mld.IsReserved(op.Key):
-			return &mld.Error{
+			return nil, &mld.Error{
 				Code: mld.CodeReservedKey, Op: "batch", Key: bytes.Clone(own.Key),
 				Msg: "with the prefix of the namespace it is one that the system keeps for itself; choose another",
 			}
 		}
 		below.Append(op)
 	}
-	return s.wrap(s.base.Apply(ctx, &below, o))
+	return &below, nil
 }

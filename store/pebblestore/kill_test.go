@@ -35,6 +35,16 @@ func writeAndDie(dir string) error {
 			return err
 		}
 	}
+	for i := range 10 {
+		var b mld.Batch
+		b.Put(fmt.Append(nil, 10+i), nil)
+		if err := s.ApplyDeferred(context.Background(), &b, nil); err != nil {
+			return err
+		}
+	}
+	if err := s.Harden(context.Background(), mld.NoSync); err != nil {
+		return err
+	}
 	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
@@ -53,7 +63,7 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for i := range 10 {
+	for i := range 20 {
 		if _, err := s.Get(t.Context(), fmt.Append(nil, i)); err != nil {
 			t.Errorf("write %d: %v", i, err)
 		}

@@ -43,10 +43,11 @@ import (
 )
 
 var (
-	_ mld.Store        = (*Store)(nil)
-	_ mld.PinnedGetter = (*Store)(nil)
-	_ mld.EachGetter   = (*Store)(nil)
-	_ mld.Statser      = (*Store)(nil)
+	_ mld.Store          = (*Store)(nil)
+	_ mld.PinnedGetter   = (*Store)(nil)
+	_ mld.EachGetter     = (*Store)(nil)
+	_ mld.DeferredWriter = (*Store)(nil)
+	_ mld.Statser        = (*Store)(nil)
 )
 
 // Store is a Pebble database. All its methods may be called together.

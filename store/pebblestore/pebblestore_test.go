@@ -112,6 +112,16 @@ func TestDurability(t *testing.T) {
 				b.Put(key, []byte("1"))
 				return s.Apply(t.Context(), &b, test.o)
 			},
+			"Harden": func(s mld.Store, key []byte) error {
+				var b mld.Batch
+				b.Put(key, []byte("1"))
+				return errors.Join(mld.ApplyDeferred(t.Context(), s, &b, test.o), mld.Harden(t.Context(), s, test.o))
+			},
+			"Delete after a batch that was deferred": func(s mld.Store, key []byte) error {
+				var b mld.Batch
+				b.Put(key, []byte("1"))
+				return errors.Join(mld.ApplyDeferred(t.Context(), s, &b, test.o), s.Delete(t.Context(), []byte("x"), test.o))
+			},
 			"Delete": func(s mld.Store, key []byte) error {
 				return errors.Join(s.Put(t.Context(), key, []byte("1"), mld.NoSync), s.Delete(t.Context(), []byte("x"), test.o))
 			},

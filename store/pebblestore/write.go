@@ -28,7 +28,7 @@ func (s *Store) Put(ctx context.Context, key, value []byte, o *mld.WriteOptions)
 	if err := s.checkSize("put", len(key)+len(value)); err != nil {
 		return err
 	}
-	return s.write(ctx, "put", o, func(wo *pebble.WriteOptions) error {
+	return s.write(ctx, "put", o.Durable(s.durability), func(wo *pebble.WriteOptions) error {
 		return s.db.Set(stored(key), value, wo)
 	})
 }
@@ -38,7 +38,7 @@ func (s *Store) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) err
 	if err := s.checkSize("delete", len(key)); err != nil {
 		return err
 	}
-	return s.write(ctx, "delete", o, func(wo *pebble.WriteOptions) error {
+	return s.write(ctx, "delete", o.Durable(s.durability), func(wo *pebble.WriteOptions) error {
 		return s.db.Delete(stored(key), wo)
 	})
 }
@@ -47,6 +47,27 @@ func (s *Store) Delete(ctx context.Context, key []byte, o *mld.WriteOptions) err
 // [mld.ErrLimitExceeded]. Other writes wait for one that removes a range without an
 // upper bound, for which the last key must be looked up.
 func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) error {
+	return s.apply(ctx, b, o.Durable(s.durability))
+}
+
+// ApplyDeferred implements [mld.DeferredWriter]. The batch is in Pebble's log, of which
+// the operating system has not been given the end.
+func (s *Store) ApplyDeferred(ctx context.Context, b *mld.Batch, _ *mld.WriteOptions) error {
+	return s.apply(ctx, b, deferred)
+}
+
+// Harden implements [mld.DeferredWriter]. What is before an entry of Pebble's log is as
+// durable as the entry.
+func (s *Store) Harden(ctx context.Context, o *mld.WriteOptions) error {
+	return s.write(ctx, "harden", o.Durable(s.durability), func(wo *pebble.WriteOptions) error {
+		return s.db.LogData(nil, wo)
+	})
+}
+
+// deferred is the durability of what is hardened later.
+const deferred = mld.DurabilityDefault
+
+func (s *Store) apply(ctx context.Context, b *mld.Batch, d mld.Durability) error {
 	size := b.Size() + b.Len()*opOverhead
 	if err := s.checkSize("batch", size); err != nil {
 		return err
@@ -55,7 +76,7 @@ func (s *Store) Apply(ctx context.Context, b *mld.Batch, o *mld.WriteOptions) er
 	if slices.ContainsFunc(b.Ops(), unbounded) {
 		write = s.writeAlone
 	}
-	return write(ctx, "batch", o, func(wo *pebble.WriteOptions) error {
+	return write(ctx, "batch", d, func(wo *pebble.WriteOptions) error {
 		if b.Len() == 0 {
 			return nil
 		}
@@ -122,12 +143,13 @@ func (s *Store) fill(ctx context.Context, pb *pebble.Batch, ops []mld.Op) error 
 // writes wait meanwhile, so that the removal falls between them as a whole.
 func (s *Store) Clear(ctx context.Context, r mld.Range, o *mld.WriteOptions) error {
 	lower, upper := storedBounds(&r)
+	d := o.Durable(s.durability)
 	if r.Limit <= 0 && upper != nil {
-		return s.write(ctx, "clear", o, func(wo *pebble.WriteOptions) error {
+		return s.write(ctx, "clear", d, func(wo *pebble.WriteOptions) error {
 			return s.deleteRange(lower, upper, wo)
 		})
 	}
-	return s.writeAlone(ctx, "clear", o, func(wo *pebble.WriteOptions) error {
+	return s.writeAlone(ctx, "clear", d, func(wo *pebble.WriteOptions) error {
 		lower, upper, err := s.boundaries(ctx, lower, upper, r.Limit, r.Reverse)
 		if err != nil {
 			return err
@@ -202,26 +224,26 @@ func (s *Store) checkSize(op string, size int) error {
 }
 
 // write does a change as one of many at a time.
-func (s *Store) write(ctx context.Context, op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) error {
+func (s *Store) write(ctx context.Context, op string, d mld.Durability, change func(*pebble.WriteOptions) error) error {
 	if err := s.beginWrite(ctx, op); err != nil {
 		return err
 	}
 	defer s.end()
 	s.writes.RLock()
 	defer s.writes.RUnlock()
-	return s.commit(op, o, change)
+	return s.commit(op, d, change)
 }
 
 // writeAlone does a change that must look at the keys before it can say what to
 // write, while no other is under way.
-func (s *Store) writeAlone(ctx context.Context, op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) error {
+func (s *Store) writeAlone(ctx context.Context, op string, d mld.Durability, change func(*pebble.WriteOptions) error) error {
 	if err := s.beginWrite(ctx, op); err != nil {
 		return err
 	}
 	defer s.end()
 	s.writes.Lock()
 	defer s.writes.Unlock()
-	return s.commit(op, o, change)
+	return s.commit(op, d, change)
 }
 
 func (s *Store) beginWrite(ctx context.Context, op string) error {
@@ -237,9 +259,13 @@ func (s *Store) beginWrite(ctx context.Context, op string) error {
 
 // commit calls change, and looks whether the store failed meanwhile: what Pebble
 // says of a write counts for nothing then.
-func (s *Store) commit(op string, o *mld.WriteOptions, change func(*pebble.WriteOptions) error) error {
-	err := change(pebble.Sync)
-	if err == nil && o.Durable(s.durability) != mld.DurabilityNoSync {
+func (s *Store) commit(op string, d mld.Durability, change func(*pebble.WriteOptions) error) error {
+	wo := pebble.Sync // which is to say written, see syncs
+	if d == deferred {
+		wo = pebble.NoSync
+	}
+	err := change(wo)
+	if err == nil && d == mld.DurabilitySync {
 		s.syncs.wait()
 	}
 	return first(s.failure.error(op, s.dir), s.wrap(op, nil, err))

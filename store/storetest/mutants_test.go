@@ -65,6 +65,7 @@ var mutants = map[string]mutant{
 	"snapshots move":                                 {"TestSuite/Snapshots", func(s mld.Store) mld.Store { return liveSnapshots{s} }},
 	"pinned values move":                             {"TestSuite/Pinned", func(s mld.Store) mld.Store { return &movingPin{Store: s} }},
 	"together leaves out what is missing":            {"TestSuite/Together", func(s mld.Store) mld.Store { return foundTogether{s} }},
+	"deferred batches come later":                    {"TestSuite/Deferred", func(s mld.Store) mld.Store { return lazyDeferred{s} }},
 	"each sees later writes":                         {"TestSuite/Each", func(s mld.Store) mld.Store { return liveEach{s} }},
 	"batch in pieces":                                {"TestSuite/Atomicity", func(s mld.Store) mld.Store { return piecemeal{s} }},
 	"writes are lost":                                {"TestSuite/Concurrency", func(s mld.Store) mld.Store { return forgetful{s} }},
@@ -502,6 +503,13 @@ func (it *hiding) Next() bool {
 type lenientClear struct{ mld.Store }
 
 func (lenientClear) Clear(context.Context, mld.Range, *mld.WriteOptions) error { return nil }
+
+// lazyDeferred leaves what is deferred to a Harden that does not come.
+type lazyDeferred struct{ mld.Store }
+
+func (lazyDeferred) ApplyDeferred(context.Context, *mld.Batch, *mld.WriteOptions) error { return nil }
+
+func (lazyDeferred) Harden(context.Context, *mld.WriteOptions) error { return nil }
 
 type foundTogether struct{ mld.Store }
 

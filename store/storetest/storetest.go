@@ -126,6 +126,7 @@ var cases = []struct {
 	{"Pinned", testPinned},
 	{"Each", testEach},
 	{"Together", testTogether},
+	{"Deferred", testDeferred},
 	{"Stats", testStats},
 	{"Atomicity", testAtomicity},
 	{"DeleteRangeAtomicity", testDeleteRangeAtomicity},

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -280,6 +281,37 @@ func testOwnership(t *tester) {
 	t.apply(&b)
 	reclaim("Apply that removes a range")
 	t.wantKeys(t.s, nil, "b", "c")
+}
+
+// testDeferred goes for every store: one that defers nothing has applied the batch.
+func testDeferred(t *tester) {
+	t.put("a", "0")
+	t.want(t.s, "a", "0")
+	for _, o := range []*mld.WriteOptions{nil, mld.Sync, mld.NoSync} {
+		for i := range 3 {
+			var b mld.Batch
+			value := fmt.Sprint(i)
+			b.Put([]byte("a"), []byte(value))
+			b.Delete([]byte("b"))
+			b.Put([]byte("c"), nil)
+			if err := mld.ApplyDeferred(t.ctx, t.s, &b, o); err != nil {
+				t.Fatalf("ApplyDeferred: %v", err)
+			}
+			t.want(t.s, "a", value)
+			t.wantKeys(t.s, nil, "a", "c")
+			t.put("b", "")
+		}
+		if err := mld.Harden(t.ctx, t.s, o); err != nil {
+			t.Fatalf("Harden: %v", err)
+		}
+	}
+	t.wantKeys(t.s, nil, "a", "b", "c")
+	ended, cancel := context.WithCancel(t.ctx)
+	cancel()
+	var b mld.Batch
+	b.Put([]byte("d"), nil)
+	t.wantErr("ApplyDeferred with an ended context", mld.ApplyDeferred(ended, t.s, &b, nil), context.Canceled)
+	t.wantMissing(t.s, "d")
 }
 
 func testDurability(t *tester) {

@@ -16,7 +16,7 @@ import (
 // clears them all, while others read: each read must see either no key or every
 // key with the same value.
 func testAtomicity(t *tester) {
-	const group, reads = 20, 40
+	const group, reads, batches = 20, 40, 40
 	all := mld.Range{GTE: []byte("k"), LT: []byte("l")}
 	keys := make([][]byte, group)
 	for i := range keys {
@@ -71,13 +71,14 @@ func testAtomicity(t *tester) {
 		})
 	}
 
-	var left atomic.Int64
+	var left, applied atomic.Int64
 	left.Store(int64(len(readers)))
 	var wg sync.WaitGroup
 	for _, read := range readers {
 		wg.Go(func() {
 			defer left.Add(-1)
-			for range reads {
+			// On a busy machine the reads can be over before the first batch is.
+			for n := 0; n < reads || applied.Load() < batches; n++ {
 				if read(); t.Failed() {
 					return
 				}
@@ -95,6 +96,7 @@ func testAtomicity(t *tester) {
 			t.Errorf("Apply: %v", err)
 			break
 		}
+		applied.Add(1)
 		if i%2 == 0 {
 			continue
 		}

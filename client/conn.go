@@ -106,6 +106,7 @@ type conn struct {
 	read    uint64 // the server has read so far, at the least
 	writing bool   // somebody writes
 	awake   bool   // the writer has been woken and is not back
+	crowded bool   // the answers that came last came together, and so will the next calls
 
 	turn   turn // to read
 	turned bool // a caller has had it since the reader looked
@@ -427,12 +428,12 @@ func (k *conn) wakeLocked() {
 }
 
 // sendAndUnlock sees to it that the output is written. When there is nothing
-// else under way, the caller writes it itself, which saves a switch of
+// else under way, nor other callers likely to come at once, the caller writes it itself, which saves a switch of
 // goroutines; else the writer does, so that callers share a write. It reports
 // whether the caller, who waits for the answer to cl, is to read it; cl is nil if
 // there is none.
 func (c *Client) sendAndUnlock(k *conn, cl *call) (reads bool) {
-	if !k.inline || k.writing || k.awake || k.sent.n > 1 || c.queue.n > 0 || k.taken+uint64(len(k.out))-k.read > inlineBytes {
+	if !k.inline || k.writing || k.awake || k.crowded || k.sent.n > 1 || c.queue.n > 0 || k.taken+uint64(len(k.out))-k.read > inlineBytes {
 		k.wakeLocked()
 		c.mu.Unlock()
 		return false

@@ -222,6 +222,7 @@ func (k *conn) handle() error {
 		k.wakeLocked() // an answer may be what the queue waits for
 	}
 	k.retireIfIdleLocked()
+	k.crowded = len(k.events) > 1
 	if len(k.events) == 1 && k.events[0].answered != nil && k.sent.n == 0 {
 		k.solo++
 	} else {

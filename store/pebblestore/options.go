@@ -116,11 +116,11 @@ func (o *Options) pebble(l *logger, syncs *syncs) *pebble.Options {
 		MemTableSize:                uint64(o.MemTableBytes),
 		MemTableStopWritesThreshold: 8,
 		// Every overlapping table at the top is one more to look into for each
-		// read, and each merge writes what is below anew: at four, puts of random
-		// keys took a tenth more of the processor than at eight, and reads after
-		// them no less. Never stop writers for their sake, which would make
-		// a put take seconds.
-		L0CompactionThreshold: 8,
+		// read, and 3 KiB more for each open iterator, and each merge writes what is
+		// below anew: at four, puts of random keys took a tenth more of the processor
+		// than at eight. Never stop writers for their sake, which would make a put
+		// take seconds.
+		L0CompactionThreshold: 4,
 		L0StopWritesThreshold: 1000,
 		// One compaction at rest; under load as many as leave a processor to
 		// the program.

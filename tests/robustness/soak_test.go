@@ -21,7 +21,7 @@ import (
 // all beside that: README.md has what was measured.
 const (
 	soakIterators         = 50
-	soakBytesOfConnection = 500 << 10
+	soakBytesOfConnection = 600 << 10
 	soakBytesInAll        = 160 << 20
 )
 

@@ -130,7 +130,7 @@ store is closed in either case, and a third signal ends the process at once.`,
 	flags.Var(&f.cache, "cache", "the memory for blocks that were read (default 64MiB; 32MiB for leveldb)")
 	f.values = 32 << 20
 	flags.Var(&f.values, "value-cache", "the memory for values that were read, which come from there in a third of\nthe time; 0 is none")
-	flags.Var(&f.memtable, "memtable", "how much is written to memory before it becomes a table on disk (default\n4MiB)")
+	flags.Var(&f.memtable, "memtable", "how much is written to memory before it becomes a table on disk (default\n8MiB; 4MiB for leveldb)")
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
 	flags.DurationVar(&f.message, "message-timeout", 2*time.Minute, "close a connection that has not sent the whole of a message so long after\nits beginning; 0 is never")
 	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is\nnever")

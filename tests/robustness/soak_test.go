@@ -21,7 +21,7 @@ import (
 // all beside that: README.md has what was measured.
 const (
 	soakIterators         = 50
-	soakBytesOfConnection = 600 << 10
+	soakBytesOfConnection = 750 << 10
 	soakBytesInAll        = 160 << 20
 )
 
@@ -33,7 +33,7 @@ func TestSoak(t *testing.T) {
 	p := startProcess(t, build(t, "", false), "--store", "pebble", "--max-total-iterators", "none", t.TempDir())
 	healthy := client.New(tcp(p.address), nil)
 	defer healthy.Close()
-	for i := range 20 {
+	for i := range 100 { // more than a memtable has
 		var b mld.Batch
 		for j := range 1000 {
 			b.Put(name("k", i, j), make([]byte, 100))

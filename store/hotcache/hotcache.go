@@ -133,13 +133,21 @@ func (s *Store) GetPinned(ctx context.Context, key []byte) ([]byte, io.Closer, e
 func (s *Store) read(ctx context.Context, hash uint64, key []byte, stamp uint64, quiet bool) ([]byte, io.Closer, error) {
 	s.misses.Add(1)
 	value, closer, err := mld.GetPinned(ctx, s.store, key)
-	if err == nil && quiet && s.fits(key, value) {
+	if err == nil {
+		s.keep(hash, key, stamp, quiet, value)
+	}
+	return value, closer, err
+}
+
+// keep puts a value into the cache that was read of the store behind, after its
+// stamp was.
+func (s *Store) keep(hash uint64, key []byte, stamp uint64, quiet bool, value []byte) {
+	if quiet && s.fits(key, value) {
 		s.table.put(hash, key, stamp, value)
 		if !s.used.Load() {
 			s.used.Store(true)
 		}
 	}
-	return value, closer, err
 }
 
 // fits reports whether a value is of a size to be kept.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"io"
 	"sync"
+
+	"github.com/multileveldown/mld"
 )
 
 // lookup is one of several look-ups.
@@ -20,6 +22,9 @@ type lookup struct {
 type lookups struct {
 	list   []lookup
 	values []byte
+
+	missing []int    // those of list that the store behind is asked for
+	keys    [][]byte // theirs
 }
 
 var lookupsPool = sync.Pool{New: func() any { return &lookups{values: make([]byte, 0, 4<<10)} }}
@@ -30,6 +35,8 @@ const mostValues = 64 << 10
 
 func (l *lookups) release() {
 	l.list, l.values = l.list[:0], l.values[:0]
+	clear(l.keys)
+	l.missing, l.keys = l.missing[:0], l.keys[:0]
 	lookupsPool.Put(l)
 }
 
@@ -61,21 +68,30 @@ func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, va
 	}
 	s.hits.Add(hits)
 	for i := range l.list {
-		if e := &l.list[i]; !e.found {
-			var value []byte
-			var closer io.Closer
-			var err error
-			if e.place != 0 {
-				value, closer, err = s.GetPinned(ctx, keys[i])
-			} else {
-				value, closer, err = s.read(ctx, e.hash, keys[i], e.stamp, e.quiet)
-			}
+		switch e := &l.list[i]; {
+		case e.found:
+		case e.place != 0: // there was no room for its copy
+			value, closer, err := s.GetPinned(ctx, keys[i])
 			if err = pass(f(i, value, err), closer); err != nil {
 				return err
 			}
+		default:
+			l.missing = append(l.missing, i)
+			l.keys = append(l.keys, keys[i])
 		}
 	}
-	return nil
+	if len(l.missing) == 0 {
+		return nil
+	}
+	s.misses.Add(uint64(len(l.missing)))
+	return mld.GetTogether(ctx, s.store, l.keys, func(n int, value []byte, err error) error {
+		i := l.missing[n]
+		if err == nil {
+			e := &l.list[i]
+			s.keep(e.hash, keys[i], e.stamp, e.quiet, value)
+		}
+		return f(i, value, err)
+	})
 }
 
 // pass closes a value that was passed on, with an error or none.

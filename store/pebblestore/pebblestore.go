@@ -46,6 +46,7 @@ var (
 	_ mld.Store          = (*Store)(nil)
 	_ mld.PinnedGetter   = (*Store)(nil)
 	_ mld.EachGetter     = (*Store)(nil)
+	_ mld.TogetherGetter = (*Store)(nil)
 	_ mld.DeferredWriter = (*Store)(nil)
 	_ mld.Statser        = (*Store)(nil)
 )

@@ -1,0 +1,111 @@
+package pebblestore
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// fewKeys is how many gets take less time one by one than to make an iterator for
+// them.
+const fewKeys = 4
+
+// GetTogether implements [mld.TogetherGetter]. It calls f in the order of the keys,
+// through which one iterator goes: what it has found for one, the place in each
+// level among it, is near what the next one needs.
+func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error {
+	if len(keys) < fewKeys {
+		return s.getOneByOne(ctx, keys, f)
+	}
+	it, err := s.newPoints(ctx)
+	if err != nil {
+		return failAll(keys, f, err)
+	}
+	o := orders.Get().(*order)
+	err = o.walk(s, it, keys, f)
+	o.release()
+	return first(err, s.wrap("get", nil, it.Close()), s.unref())
+}
+
+func (s *Store) getOneByOne(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error {
+	for i, key := range keys {
+		value, pin, err := s.GetPinned(ctx, key)
+		err = f(i, value, err)
+		if pin != nil {
+			err = first(err, pin.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failAll calls f with an error for each key.
+func failAll(keys [][]byte, f func(i int, value []byte, err error) error, err error) error {
+	for i := range keys {
+		if err := f(i, nil, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newPoints returns an iterator, and keeps the database for it until unref is
+// called.
+func (s *Store) newPoints(ctx context.Context) (*pebble.Iterator, error) {
+	if err := s.begin(ctx, "get"); err != nil {
+		return nil, err
+	}
+	defer s.end()
+	it, err := s.db.NewIterWithContext(ctx, nil)
+	if err != nil {
+		return nil, s.wrap("get", nil, err)
+	}
+	s.refs.Add(1)
+	return it, nil
+}
+
+// order is keys as Pebble has them, in their order.
+type order struct {
+	keys []numberedKey
+}
+
+type numberedKey struct {
+	key []byte
+	i   int
+}
+
+var orders = sync.Pool{New: func() any { return new(order) }}
+
+func (o *order) release() {
+	clear(o.keys)
+	o.keys = o.keys[:0]
+	orders.Put(o)
+}
+
+// walk has the iterator go to each key.
+func (o *order) walk(s *Store, it *pebble.Iterator, keys [][]byte, f func(i int, value []byte, err error) error) error {
+	for i, key := range keys {
+		o.keys = append(o.keys, numberedKey{stored(key), i})
+	}
+	slices.SortFunc(o.keys, func(a, b numberedKey) int { return bytes.Compare(a.key, b.key) })
+	for _, k := range o.keys {
+		// To Pebble the prefix of one of our keys is the whole of it, and a table
+		// whose filter does not have that is passed by, as in a get.
+		var value []byte
+		var err error
+		if it.SeekPrefixGE(k.key) {
+			value, err = it.ValueAndErr()
+		} else if err = it.Error(); err == nil {
+			err = pebble.ErrNotFound
+		}
+		if err := f(k.i, value, s.wrap("get", keys[k.i], err)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

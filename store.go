@@ -122,12 +122,18 @@ type TogetherGetter interface {
 	GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error
 }
 
-// GetTogether calls r's GetTogether where r is a [TogetherGetter], and else gets
-// one after the other.
+// GetTogether calls r's GetTogether where r is a [TogetherGetter], and else
+// [GetInTurn].
 func GetTogether(ctx context.Context, r Reader, keys [][]byte, f func(i int, value []byte, err error) error) error {
 	if t, ok := r.(TogetherGetter); ok {
 		return t.GetTogether(ctx, keys, f)
 	}
+	return GetInTurn(ctx, r, keys, f)
+}
+
+// GetInTurn does what a [TogetherGetter] does by one get after the other, with
+// [GetPinned], in the order of keys.
+func GetInTurn(ctx context.Context, r Reader, keys [][]byte, f func(i int, value []byte, err error) error) error {
 	for i, key := range keys {
 		value, closer, err := GetPinned(ctx, r, key)
 		err = f(i, value, err)

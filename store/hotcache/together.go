@@ -3,7 +3,6 @@ package hotcache
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"sync"
 
 	"github.com/multileveldown/mld"
@@ -46,13 +45,7 @@ const few = shardCount / 4
 // GetTogether implements [mld.TogetherGetter]. What is in the cache comes first.
 func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error {
 	if len(keys) < few {
-		for i, key := range keys {
-			value, closer, err := s.GetPinned(ctx, key)
-			if err = pass(f(i, value, err), closer); err != nil {
-				return err
-			}
-		}
-		return nil
+		return mld.GetInTurn(ctx, s, keys, f)
 	}
 	l := lookupsPool.Get().(*lookups)
 	defer l.release()
@@ -71,8 +64,8 @@ func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, va
 		switch e := &l.list[i]; {
 		case e.found:
 		case e.place != 0: // there was no room for its copy
-			value, closer, err := s.GetPinned(ctx, keys[i])
-			if err = pass(f(i, value, err), closer); err != nil {
+			err := mld.GetInTurn(ctx, s, keys[i:i+1], func(_ int, value []byte, err error) error { return f(i, value, err) })
+			if err != nil {
 				return err
 			}
 		default:
@@ -92,17 +85,6 @@ func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, va
 		}
 		return f(i, value, err)
 	})
-}
-
-// pass closes a value that was passed on, with an error or none.
-func pass(err error, value io.Closer) error {
-	if value == nil {
-		return err
-	}
-	if cerr := value.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
 
 // find looks keys up. Each pass touches, for all of them, the memory that the next

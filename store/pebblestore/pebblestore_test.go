@@ -122,6 +122,12 @@ func TestDurability(t *testing.T) {
 				b.Put(key, []byte("1"))
 				return errors.Join(mld.ApplyDeferred(t.Context(), s, &b, test.o), s.Delete(t.Context(), []byte("x"), test.o))
 			},
+			"A removal of nothing after a batch that was deferred": func(s mld.Store, key []byte) error {
+				var b, nothing mld.Batch
+				b.Put(key, []byte("1"))
+				nothing.DeleteRange([]byte("b"), []byte("a"))
+				return errors.Join(mld.ApplyDeferred(t.Context(), s, &b, test.o), s.Apply(t.Context(), &nothing, test.o))
+			},
 			"Delete": func(s mld.Store, key []byte) error {
 				return errors.Join(s.Put(t.Context(), key, []byte("1"), mld.NoSync), s.Delete(t.Context(), []byte("x"), test.o))
 			},

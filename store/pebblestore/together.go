@@ -7,9 +7,11 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/multileveldown/mld"
 )
 
-// fewKeys is how many gets take less time one by one than to make an iterator for
+// Fewer gets than fewKeys take less time in turn than it takes to make an iterator for
 // them.
 const fewKeys = 4
 
@@ -18,7 +20,7 @@ const fewKeys = 4
 // level among it, is near what the next one needs.
 func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error {
 	if len(keys) < fewKeys {
-		return s.getOneByOne(ctx, keys, f)
+		return mld.GetInTurn(ctx, s, keys, f)
 	}
 	it, err := s.newPoints(ctx)
 	if err != nil {
@@ -28,20 +30,6 @@ func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, va
 	err = o.walk(s, it, keys, f)
 	o.release()
 	return first(err, s.wrap("get", nil, it.Close()), s.unref())
-}
-
-func (s *Store) getOneByOne(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error {
-	for i, key := range keys {
-		value, pin, err := s.GetPinned(ctx, key)
-		err = f(i, value, err)
-		if pin != nil {
-			err = first(err, pin.Close())
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // failAll calls f with an error for each key.

@@ -2,7 +2,6 @@ package pebblestore_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -10,26 +9,16 @@ import (
 	"github.com/multileveldown/mld"
 )
 
-// BenchmarkTogether gets keys that arrived together, one by one, and together. They
+// BenchmarkTogether gets keys that arrived together, in turn, and together. They
 // are spread over all, or lie within a stretch of so many. An operation is one key.
 func BenchmarkTogether(b *testing.B) {
-	ways := map[string]func(context.Context, mld.Store, [][]byte, func(int, []byte, error) error) error{
-		"apart": func(ctx context.Context, s mld.Store, keys [][]byte, f func(int, []byte, error) error) error {
-			for i, key := range keys {
-				value, pin, err := mld.GetPinned(ctx, s, key)
-				if err := errors.Join(f(i, value, err), pin.Close()); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		"together": func(ctx context.Context, s mld.Store, keys [][]byte, f func(int, []byte, error) error) error {
-			return mld.GetTogether(ctx, s, keys, f)
-		},
+	ways := map[string]func(context.Context, mld.Reader, [][]byte, func(int, []byte, error) error) error{
+		"in turn":  mld.GetInTurn,
+		"together": mld.GetTogether,
 	}
 	for _, n := range []int{4, 16, 64} {
 		for _, stretch := range []int{benchEntries, 1000} {
-			for _, way := range []string{"apart", "together"} {
+			for _, way := range []string{"in turn", "together"} {
 				b.Run(fmt.Sprintf("%d of %d/%s", n, stretch, way), func(b *testing.B) {
 					s := filled(b)
 					keys := make([][]byte, n)

@@ -85,6 +85,9 @@ func (s *Store) apply(ctx context.Context, b *mld.Batch, d mld.Durability) error
 			pb.Close()
 			return err
 		}
+		if pb.Empty() { // what was deferred before is to become durable nevertheless
+			_ = pb.LogData(nil, nil)
+		}
 		if err := s.db.Apply(pb, wo); err != nil {
 			return err
 		}

@@ -15,6 +15,11 @@ import (
 // them.
 const fewKeys = 4
 
+// largeValue is the size in bytes of a value after which the rest is got in turn: of
+// 64 KiB, out of tables that the block cache does not hold, an iterator takes half
+// as long again as gets.
+const largeValue = 4 << 10
+
 // GetTogether implements [mld.TogetherGetter]. It calls f in the order of the keys,
 // through which one iterator goes: what it has found for one, the place in each
 // level among it, is near what the next one needs.
@@ -27,7 +32,7 @@ func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, va
 		return failAll(keys, f, err)
 	}
 	o := orders.Get().(*order)
-	err = o.walk(s, it, keys, f)
+	err = o.walk(ctx, s, it, keys, f)
 	o.release()
 	return first(err, s.wrap("get", nil, it.Close()), s.unref())
 }
@@ -75,13 +80,21 @@ func (o *order) release() {
 	orders.Put(o)
 }
 
-// walk has the iterator go to each key.
-func (o *order) walk(s *Store, it *pebble.Iterator, keys [][]byte, f func(i int, value []byte, err error) error) error {
+// walk has the iterator go to each key, for as long as values are small.
+func (o *order) walk(ctx context.Context, s *Store, it *pebble.Iterator, keys [][]byte, f func(i int, value []byte, err error) error) error {
 	for i, key := range keys {
 		o.keys = append(o.keys, numberedKey{stored(key), i})
 	}
 	slices.SortFunc(o.keys, func(a, b numberedKey) int { return bytes.Compare(a.key, b.key) })
+	large := false
 	for _, k := range o.keys {
+		if large {
+			err := mld.GetInTurn(ctx, s, keys[k.i:k.i+1], func(_ int, value []byte, err error) error { return f(k.i, value, err) })
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		// To Pebble the prefix of one of our keys is the whole of it, and a table
 		// whose filter does not have that is passed by, as in a get.
 		var value []byte
@@ -91,6 +104,7 @@ func (o *order) walk(s *Store, it *pebble.Iterator, keys [][]byte, f func(i int,
 		} else if err = it.Error(); err == nil {
 			err = pebble.ErrNotFound
 		}
+		large = len(value) > largeValue
 		if err := f(k.i, value, s.wrap("get", keys[k.i], err)); err != nil {
 			return err
 		}

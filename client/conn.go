@@ -428,10 +428,10 @@ func (k *conn) wakeLocked() {
 }
 
 // sendAndUnlock sees to it that the output is written. When there is nothing
-// else under way, nor other callers likely to come at once, the caller writes it itself, which saves a switch of
-// goroutines; else the writer does, so that callers share a write. It reports
-// whether the caller, who waits for the answer to cl, is to read it; cl is nil if
-// there is none.
+// else under way, and no other callers are likely to come at once, the caller
+// writes it itself, which saves a switch of goroutines; else the writer does, so
+// that callers share a write. It reports whether the caller, who waits for the
+// answer to cl, is to read it; cl is nil if there is none.
 func (c *Client) sendAndUnlock(k *conn, cl *call) (reads bool) {
 	if !k.inline || k.writing || k.awake || k.crowded || k.sent.n > 1 || c.queue.n > 0 || k.taken+uint64(len(k.out))-k.read > inlineBytes {
 		k.wakeLocked()

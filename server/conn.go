@@ -506,7 +506,7 @@ func (c *conn) release() {
 		s.Close()
 		c.srv.snapshots.Add(-1)
 	}
-	_ = c.harden()
+	_ = c.harden() // what a call that broke down has left; nobody hears the answer
 	c.in.Release()
 	c.drop()
 	_ = c.resize(&c.writes.size, 0)

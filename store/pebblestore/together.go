@@ -23,7 +23,7 @@ const largeValue = 4 << 10
 // GetTogether implements [mld.TogetherGetter]. It calls f in the order of the keys,
 // through which one iterator goes: what it has found for one, the place in each
 // level among it, is near what the next one needs.
-func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) error {
+func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, value []byte, err error) error) (err error) {
 	if len(keys) < fewKeys {
 		return mld.GetInTurn(ctx, s, keys, f)
 	}
@@ -32,9 +32,11 @@ func (s *Store) GetTogether(ctx context.Context, keys [][]byte, f func(i int, va
 		return failAll(keys, f, err)
 	}
 	o := orders.Get().(*order)
-	err = o.walk(ctx, s, it, keys, f)
-	o.release()
-	return first(err, s.wrap("get", nil, it.Close()), s.unref())
+	defer func() { // also where f panics, for Close waits for the iterator
+		o.release()
+		err = first(err, s.wrap("get", nil, it.Close()), s.unref())
+	}()
+	return o.walk(ctx, s, it, keys, f)
 }
 
 // failAll calls f with an error for each key.

@@ -81,12 +81,13 @@ func (s *Store) apply(ctx context.Context, b *mld.Batch, d mld.Durability) error
 			return nil
 		}
 		pb := s.db.NewBatchWithSize(batchHeader + size)
-		if err := s.fill(ctx, pb, b.Ops()); err != nil {
+		err := s.fill(ctx, pb, b.Ops())
+		if err == nil && pb.Empty() { // what was deferred before is to become durable nevertheless
+			err = pb.LogData(nil, nil)
+		}
+		if err != nil {
 			pb.Close()
 			return err
-		}
-		if pb.Empty() { // what was deferred before is to become durable nevertheless
-			_ = pb.LogData(nil, nil)
 		}
 		if err := s.db.Apply(pb, wo); err != nil {
 			return err

@@ -223,6 +223,23 @@ func TestContexts(t *testing.T) {
 			}
 		})
 	})
+	t.Run("there again and silent", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t)
+			s.refuse.Store(true)
+			c := New(s.dial, nil)
+			defer c.Close()
+			synctest.Wait()
+			s.refuse.Store(false)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := c.Get(ctx, []byte("k"))
+			wantIs(t, "read", err, context.DeadlineExceeded)
+			if c.State() != Ready || !strings.Contains(err.Error(), errRefused.Error()) {
+				t.Errorf("read: %v, and the client is %v; want why there was no connection before", err, c.State())
+			}
+		})
+	})
 	t.Run("sent", func(t *testing.T) {
 		bubble(t, nil, func(t *testing.T, c *Client, s *script) {
 			p := s.accept()

@@ -228,11 +228,15 @@ func (c *Client) removeLocked(cl *call) {
 // endedLocked returns the error of a call whose context has ended.
 func (c *Client) endedLocked(cl *call, cause error) error {
 	var away string
-	if c.state != Ready {
+	switch {
+	case c.state != Ready:
 		away = "there is no connection"
 		if c.lastErr != nil {
 			away += ": " + c.lastErr.Error()
 		}
+	case c.lastErr != nil && c.conn != nil && !c.conn.useful.Load():
+		// A server that ends at once is connected to again and again.
+		away = "the last connection ended, and nothing has come from the new one: " + c.lastErr.Error()
 	}
 	switch {
 	case cl.isWrite():

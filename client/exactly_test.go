@@ -413,6 +413,7 @@ func TestLease(t *testing.T) {
 		go func() { sent <- c.Put(t.Context(), []byte("sent"), nil, nil) }()
 		<-cut
 		idle.cut()
+		synctest.Wait() // until the client knows, or its write would count as sent
 		go func() { fresh <- c.Put(t.Context(), []byte("fresh"), nil, nil) }()
 		time.Sleep(90 * time.Second)
 		h.setAway(false)

@@ -67,7 +67,7 @@ func TestStop(t *testing.T) {
 	before := awaitRole(t, guest, Guest)
 	mustPut(t, guest, "a", "1")
 
-	host.signal(syscall.SIGSTOP)
+	host.stop()
 	ctx, cancel := contextWithin(t, 300*time.Millisecond)
 	defer cancel()
 	err := guest.Put(ctx, []byte("a"), []byte("2"), nil)

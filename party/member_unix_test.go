@@ -95,3 +95,21 @@ func (m *member) signal(s syscall.Signal) {
 		m.t.Fatal(err)
 	}
 }
+
+// stop stops the process, and returns when all of it has stopped: the signal is
+// only on its way when kill returns.
+func (m *member) stop() {
+	m.t.Helper()
+	m.signal(syscall.SIGSTOP)
+	for {
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(m.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			m.t.Fatalf("the member was not stopped: %v", err)
+		}
+		return
+	}
+}

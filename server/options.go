@@ -89,7 +89,7 @@ type Limits struct {
 	Answer int
 	// Iterators is how many a connection may have open (max-iterators); 1,024.
 	// TotalIterators is how many all may have, with those that are kept of clients
-	// that have lost their connection (max-total-iterators); 16,384.
+	// that have lost their connection (max-total-iterators); 8,192.
 	Iterators      int
 	TotalIterators int
 	// Snapshots is how many a connection may have open (max-snapshots); 64.
@@ -133,7 +133,7 @@ const (
 	defaultAnswer      = 64 << 20
 	defaultIterators   = 1024
 
-	defaultTotalIterators = 16384
+	defaultTotalIterators = 8192
 	defaultTotalSnapshots = 4096
 
 	defaultSnapshots    = 64

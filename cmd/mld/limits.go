@@ -30,7 +30,7 @@ func (f *limitFlags) add(c *cobra.Command) {
 		inFlight:     256 << 20,
 
 		iterators:      1024,
-		totalIterators: 16384,
+		totalIterators: 8192,
 		snapshots:      64,
 		totalSnapshots: 4096,
 	}

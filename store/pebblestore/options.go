@@ -124,6 +124,10 @@ func (o *Options) pebble(l *logger, syncs *syncs) *pebble.Options {
 		// their sake, which would make a put take seconds.
 		L0CompactionThreshold: 8,
 		L0StopWritesThreshold: 1000,
+		// A store of up to that size has one level below the top. With Pebble's
+		// 64 MiB, one of 116 MB had two, which after random puts took 159 MB of the
+		// disk instead of 90, and twice as long to scan.
+		LBaseMaxBytes: 512 << 20,
 		// One compaction at rest; under load as many as leave a processor to
 		// the program.
 		CompactionConcurrencyRange: func() (lower, upper int) {
@@ -142,6 +146,10 @@ func (o *Options) pebble(l *logger, syncs *syncs) *pebble.Options {
 	// has one.
 	for i := range p.Levels {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		// A scan, and a merge, pays for each block that it enters: with 16 KiB
+		// instead of Pebble's 4, scans were half again as fast, and puts a tenth. A
+		// get of a block that is not cached takes a tenth longer.
+		p.Levels[i].BlockSize = 16 << 10
 	}
 	// Values are small and read often: compress for speed on every level.
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })

@@ -33,7 +33,6 @@ var policy = map[string][]string{
 	"internal/backoff":    {},
 	"internal/filelock":   {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
 	"internal/memnet":     {},
-	"internal/socket":     {},
 	"internal/unixsocket": {"golang.org/x/sys/unix"},
 	"store/hotcache":      {".", "golang.org/x/sys/unix"},
 	"store/leveldbstore":  {".", "store/probe", "internal/filelock", "github.com/syndtr/goleveldb/leveldb/..."},
@@ -52,7 +51,7 @@ var policy = map[string][]string{
 
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},
-	"server": {".", "session", "store/reserved", "wire", "internal/socket"},
+	"server": {".", "session", "store/reserved", "wire"},
 
 	// Floor 3: an end that is one or the other.
 	"party": {

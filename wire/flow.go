@@ -3,11 +3,9 @@ package wire
 import "math"
 
 const (
-	// unackedPages is how many pages a server sends ahead of the acknowledgements of
-	// a client that asked for pages, and guestPages of one that did not. With two of
-	// the former both ends had to wait for each other at times.
-	unackedPages = 4
-	guestPages   = 2
+	// unackedPages is how many pages a server sends ahead of a many-level
+	// client's acknowledgements.
+	unackedPages = 2
 
 	// guestPage is the size in bytes of a page for a client that does not ask
 	// for another one, firstPage that of the first page for one that does.
@@ -53,7 +51,7 @@ func (f *Flow) Allowance() (entries, bytes int) {
 	switch {
 	case f.dialect == Multileveldown:
 		return int(min(f.credit, math.MaxInt32)), f.most
-	case f.unacked >= unackedPages, f.guest && f.unacked >= guestPages:
+	case f.unacked >= unackedPages:
 		return 0, 0
 	case f.single:
 		return 1, f.page

@@ -655,6 +655,27 @@ func TestNumberedClear(t *testing.T) {
 	}
 }
 
+// TestClearsTogether has clears that arrive together be applied together, but not many:
+// what those that overlap take of a store can grow with the square of their number.
+func TestClearsTogether(t *testing.T) {
+	store := newSpy()
+	srv := withSessions(t, store, server.Options{})
+	p := dial(t, srv)
+	p.helloAs(1, false)
+	store.take()
+	var frames []byte
+	for n := range uint32(130) {
+		frames = append(frames, numbered(nil, wire.AppendClear(nil, n+1, &mld.Range{GTE: []byte("a"), LT: []byte("b")}, -1, 0), uint64(n+1), 0)...)
+	}
+	p.send(frames)
+	for n := range uint32(130) {
+		p.expect(n+1, nil)
+	}
+	if got := store.take(); !slices.Equal(got, []applied{{65, 0}, {65, 0}, {3, 0}}) {
+		t.Errorf("applied %v, want 64, 64 and 2 removals with a record each", got)
+	}
+}
+
 // TestReservedKeys has nobody see or change what the system keeps, in any call
 // of either dialect.
 func TestReservedKeys(t *testing.T) {

@@ -18,6 +18,10 @@ const (
 	gatherBytes = 1 << 20
 	gatherOps   = 1024
 
+	// gatherRanges is how many removals of ranges are applied together: what those
+	// that overlap take of a store can grow with the square of their number.
+	gatherRanges = 64
+
 	// opSize is how many bytes an operation takes in memory beyond its key and
 	// value: in the request, and in the batch.
 	opSize = 2 * int(unsafe.Sizeof(mld.Op{}))
@@ -27,6 +31,7 @@ const (
 // slices point into the input buffer, which holds still until more is read.
 type gathered struct {
 	batch      mld.Batch
+	ranges     int            // removals of ranges in batch
 	durability mld.Durability // of these, and of those in deferred
 	size       int            // bytes that the lists of operations take, as far as they count as in flight
 	writes     []pending
@@ -52,6 +57,7 @@ func (g *gathered) reset() {
 		g.batch = mld.Batch{}
 	}
 	g.batch.Reset()
+	g.ranges = 0
 	clear(g.writes)
 	g.writes = g.writes[:0]
 }
@@ -102,8 +108,12 @@ func (c *conn) gather(number session.Write, ops []mld.Op, durability mld.Durabil
 			break
 		}
 	}
+	ranges := 0
 	for i := range ops {
-		if ops[i].Kind != mld.OpDeleteRange && mld.IsReserved(ops[i].Key) {
+		switch {
+		case ops[i].Kind == mld.OpDeleteRange:
+			ranges++
+		case mld.IsReserved(ops[i].Key):
 			return c.refuse(number, errReserved(ops[i].Key))
 		}
 	}
@@ -121,6 +131,7 @@ func (c *conn) gather(number session.Write, ops []mld.Op, durability mld.Durabil
 		}
 	}
 	g.batch.Append(ops...)
+	g.ranges += ranges
 	if number.N > 0 {
 		c.session.Apply(number)
 	}
@@ -131,7 +142,7 @@ func (c *conn) add(p pending) error {
 	g := &c.writes
 	p.end = g.batch.Len()
 	g.writes = append(g.writes, p)
-	if g.batch.Size() >= gatherBytes || g.batch.Len() >= gatherOps || len(g.writes) >= gatherOps {
+	if g.batch.Size() >= gatherBytes || g.batch.Len() >= gatherOps || len(g.writes) >= gatherOps || g.ranges >= gatherRanges {
 		return c.commit()
 	}
 	return nil

@@ -173,3 +173,42 @@ func BenchmarkIterator10(b *testing.B) {
 		it.Close()
 	}
 }
+
+// BenchmarkClear removes ranges and reads after each: ranges that lie each within the
+// one before, and ranges that lie apart, with three keys in each.
+func BenchmarkClear(b *testing.B) {
+	for _, bench := range []struct {
+		name string
+		keys int
+		rang func(i int) mld.Range
+	}{
+		{"within", 0, func(i int) mld.Range {
+			return mld.Range{GTE: fmt.Appendf(nil, "range-%09d", i), LT: fmt.Appendf(nil, "range-%09d", 1_000_000_000-i)}
+		}},
+		{"apart", 3, func(i int) mld.Range {
+			return mld.Range{GTE: fmt.Appendf(nil, "range-%09d", i), LT: fmt.Appendf(nil, "range-%09d", i+1)}
+		}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := filled(b)
+			key := benchKey(4711)
+			var batch mld.Batch
+			for i := 0; b.Loop(); i++ {
+				r := bench.rang(i)
+				batch.Reset()
+				for n := range bench.keys {
+					batch.Put(fmt.Appendf(r.GTE, "-%d", n), key)
+				}
+				if err := s.Apply(b.Context(), &batch, mld.NoSync); err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Clear(b.Context(), r, mld.NoSync); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Get(b.Context(), key); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

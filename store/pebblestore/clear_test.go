@@ -3,8 +3,10 @@ package pebblestore_test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/multileveldown/mld"
@@ -74,5 +76,43 @@ func TestClearAmongWrites(t *testing.T) {
 			t.Errorf("clear %d left one end of a batch: %d begin and %d end", i, ends['a'], ends['z'])
 			break
 		}
+	}
+}
+
+// TestClearsAreFlushed counts memtables while ranges are removed that each lie within the
+// one before. Kept in one, they would take memory with the square of their number.
+func TestClearsAreFlushed(t *testing.T) {
+	const clears = 1000
+	for name, clear := range map[string]func(s mld.Store, lower, upper []byte) error{
+		"Clear": func(s mld.Store, lower, upper []byte) error {
+			return s.Clear(t.Context(), mld.Range{GTE: lower, LT: upper}, mld.NoSync)
+		},
+		"Clear with a limit": func(s mld.Store, lower, upper []byte) error {
+			return s.Clear(t.Context(), mld.Range{GTE: lower, LT: upper, Limit: 1}, mld.NoSync)
+		},
+		"Apply": func(s mld.Store, lower, upper []byte) error {
+			var b mld.Batch
+			b.DeleteRange(lower, upper)
+			return s.Apply(t.Context(), &b, mld.NoSync)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logs atomic.Int64 // one for each memtable
+			o := small(vfs.NewMem())
+			o.Configure = func(p *pebble.Options) {
+				p.EventListener.WALCreated = func(pebble.WALCreateInfo) { logs.Add(1) }
+			}
+			s := open(t, "db", o)
+			defer s.Close()
+			for i := range clears {
+				lower, upper := fmt.Appendf(nil, "%04d", i), fmt.Appendf(nil, "%04d", 9999-i)
+				if err := clear(s, lower, upper); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := logs.Load(); n < clears/100 || n > clears/10 {
+				t.Errorf("%d memtables for %d removals", n, clears)
+			}
+		})
 	}
 }

@@ -69,6 +69,10 @@ type Store struct {
 	// look at the keys before they can say what to remove.
 	writes sync.RWMutex
 
+	// tombstones is how many were written since they last made a memtable be
+	// flushed.
+	tombstones atomic.Int64
+
 	// refs counts what needs the database: the open store, each iterator and
 	// snapshot of Pebble's, each pinned value. Whoever takes the last one away
 	// closes the database.

@@ -33,6 +33,7 @@ var policy = map[string][]string{
 	"internal/backoff":    {},
 	"internal/filelock":   {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
 	"internal/memnet":     {},
+	"internal/socket":     {},
 	"internal/unixsocket": {"golang.org/x/sys/unix"},
 	"store/hotcache":      {".", "golang.org/x/sys/unix"},
 	"store/leveldbstore":  {".", "store/probe", "internal/filelock", "github.com/syndtr/goleveldb/leveldb/..."},
@@ -51,7 +52,7 @@ var policy = map[string][]string{
 
 	// Floor 2: the two ends.
 	"client": {".", "wire", "internal/backoff"},
-	"server": {".", "session", "store/reserved", "wire"},
+	"server": {".", "session", "store/reserved", "wire", "internal/socket"},
 
 	// Floor 3: an end that is one or the other.
 	"party": {

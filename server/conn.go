@@ -10,9 +10,11 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/internal/socket"
 	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/wire"
 )
@@ -21,6 +23,10 @@ import (
 // cannot be told has already sent is waited for; and for how long a client that
 // is sending is given to read why its connection ends.
 const drainGrace = 100 * time.Millisecond
+
+// lookAfter is how long a socket may be silent, at the most, before it is looked at
+// for an end of the stream that the kernel tells nothing of, see [socket.Socket.Guessed].
+const lookAfter = 100 * time.Millisecond
 
 // A phase is what a connection does.
 type phase = int32
@@ -42,7 +48,8 @@ type deadliner interface {
 type conn struct {
 	srv    *Server
 	stream io.ReadWriteCloser
-	timed  deadliner // the stream, or nil if it knows no deadlines
+	timed  deadliner      // the stream, or nil if it knows no deadlines
+	socket *socket.Socket // the stream, or nil if it is none
 	info   ConnInfo
 	ctx    context.Context // of the calls; ends when the connection is cut
 	cancel context.CancelFunc
@@ -56,6 +63,7 @@ type conn struct {
 
 	due       time.Time // when the message that is being received must be there; zero before its rest is waited for
 	readUntil time.Time // the deadline that reads have, unless draining
+	lookAt    time.Time // when a silent socket is to be looked at; zero if not
 
 	dialect  wire.Dialect // what is spoken, as far as is known
 	certain  bool         // dialect is more than a guess
@@ -101,6 +109,9 @@ func newConn(ctx context.Context, s *Server, stream io.ReadWriteCloser, id uint6
 	}
 	c.gets.got = func(i int, value []byte, err error) error { return c.answerGet(c.gets.ids[i], value, err) }
 	c.timed, _ = stream.(deadliner)
+	if c.socket = socket.Of(stream); c.socket != nil {
+		c.socket.Full = c.limitWrite
+	}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	if !c.certain {
 		c.dialect = wire.ManyLevel
@@ -123,6 +134,9 @@ func (c *conn) serve(ctx context.Context) error {
 	if !c.cut(nil) {
 		err = c.cutErr
 	}
+	if c.socket != nil {
+		c.stream.Close()
+	}
 	if err == io.EOF {
 		return nil
 	}
@@ -140,11 +154,40 @@ func (c *conn) run() (err error) {
 			err = &mld.Error{Code: mld.CodeInternal, Msg: "the server broke down over a call of this connection"}
 		}
 	}()
-	err = c.loop()
+	if c.socket != nil {
+		err = c.loopSocket()
+	} else {
+		err = c.loop()
+	}
 	_ = c.settle() // what fails now fails for the reason that will be told
 	return err
 }
 
+// loopSocket is loop, again whenever there is something to read.
+func (c *conn) loopSocket() error {
+	var err error
+	f := func() bool {
+		err = c.loop()
+		return err == syscall.EAGAIN
+	}
+	for {
+		waited := c.socket.Serve(f)
+		if waited == nil {
+			return err
+		}
+		if !errors.Is(waited, os.ErrDeadlineExceeded) {
+			return waited
+		}
+		if c.lookAt.IsZero() || !c.lookAt.Equal(c.readUntil) {
+			return c.late()
+		}
+		c.lookAt = time.Time{}
+		c.limitRead(false)
+	}
+}
+
+// loop reads and executes until the connection ends or, if it is a socket, nothing
+// has arrived, which is [syscall.EAGAIN].
 func (c *conn) loop() error {
 	for {
 		if err := c.step(); err != nil {
@@ -174,8 +217,11 @@ func (c *conn) loop() error {
 
 // step reads and executes one message.
 func (c *conn) step() error {
-	c.due = time.Time{}
 	body, err := c.in.Next()
+	if err == syscall.EAGAIN {
+		return err
+	}
+	c.due = time.Time{}
 	if c.phase.Load() != working {
 		c.phase.Store(working)
 	}
@@ -195,10 +241,19 @@ type input conn
 // send a message.
 func (r *input) Read(p []byte) (int, error) {
 	c := (*conn)(r)
-	if c.timed != nil {
-		c.limitRead()
+	var n int
+	var err error
+	if c.socket != nil {
+		if n, err = c.socket.Read(p); err == syscall.EAGAIN {
+			c.limitRead(c.socket.Guessed())
+			return 0, err
+		}
+	} else {
+		if c.timed != nil {
+			c.limitRead(false)
+		}
+		n, err = c.stream.Read(p)
 	}
-	n, err := c.stream.Read(p)
 	if n > 0 {
 		c.phase.Store(receiving)
 	}
@@ -209,8 +264,9 @@ func (r *input) Read(p []byte) (int, error) {
 }
 
 // limitRead sets the deadline of the next read. It leaves the stream alone when
-// that is the one it has, as for clients that send whole messages.
-func (c *conn) limitRead() {
+// that is the one it has, as for clients that send whole messages. With look, the
+// socket is to be looked at before long.
+func (c *conn) limitRead(look bool) {
 	o := &c.srv.opts
 	var until time.Time
 	if o.MessageTimeout > 0 && c.in.Begun() {
@@ -222,6 +278,14 @@ func (c *conn) limitRead() {
 	if o.IdleTimeout > 0 {
 		if t := time.Now().Add(o.IdleTimeout); until.IsZero() || t.Before(until) {
 			until = t
+		}
+	}
+	if look {
+		if now := time.Now(); c.lookAt.Sub(now) < lookAfter/2 {
+			c.lookAt = now.Add(lookAfter)
+		}
+		if until.IsZero() || c.lookAt.Before(until) {
+			until = c.lookAt
 		}
 	}
 	if until.Equal(c.readUntil) {
@@ -482,14 +546,18 @@ func (c *conn) bow(err error) {
 	}
 }
 
-// cut closes the stream, once, and ends the calls that wait. It reports whether
-// this call was the one. Any goroutine may call it.
+// cut closes the stream, once, or shuts a socket down, and ends the calls that
+// wait. It reports whether this call was the one. Any goroutine may call it.
 func (c *conn) cut(why error) bool {
 	first := false
 	c.cutOnce.Do(func() {
 		first = true
 		c.cutErr = why
-		c.stream.Close()
+		if c.socket != nil {
+			c.socket.Shutdown() // Close would wait for serve
+		} else {
+			c.stream.Close()
+		}
 		c.cancel()
 	})
 	return first

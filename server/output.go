@@ -115,13 +115,15 @@ func (c *conn) flush() error {
 // writeLocked writes whole messages, or cuts the connection. The caller holds
 // writeMu.
 func (c *conn) writeLocked(p []byte) error {
-	now := time.Now()
-	if c.timed != nil && c.srv.opts.WriteTimeout > 0 {
-		_ = c.timed.SetWriteDeadline(now.Add(c.srv.opts.WriteTimeout))
+	var n int
+	var err error
+	if c.socket != nil {
+		n, err = c.writeSocket(p)
+	} else {
+		c.limitWrite(len(p))
+		n, err = c.stream.Write(p)
+		c.srv.readerDone(c)
 	}
-	c.srv.awaitReader(c, len(p), now)
-	n, err := c.stream.Write(p)
-	c.srv.readerDone(c)
 	c.srv.counters.sent.Add(uint64(n))
 	if err != nil {
 		// A part of a message may have left.
@@ -133,6 +135,27 @@ func (c *conn) writeLocked(p []byte) error {
 		c.cut(err)
 	}
 	return err
+}
+
+// limitWrite notes that a client is to take an answer of so many bytes, and sets
+// the deadline.
+func (c *conn) limitWrite(size int) {
+	now := time.Now()
+	if c.timed != nil && c.srv.opts.WriteTimeout > 0 {
+		_ = c.timed.SetWriteDeadline(now.Add(c.srv.opts.WriteTimeout))
+	}
+	c.srv.awaitReader(c, size, now)
+}
+
+// writeSocket writes to a socket, most of which take an answer at once and need
+// no deadline.
+func (c *conn) writeSocket(p []byte) (int, error) {
+	n, err := c.socket.Write(p)
+	if c.socket.Waited() {
+		c.srv.readerDone(c)
+		_ = c.timed.SetWriteDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // heartbeat shows an extended client that this side lives, unless an answer is

@@ -139,7 +139,9 @@ func (s *Server) ServeDialect(l net.Listener, d wire.Dialect) error {
 
 // ServeConn serves one connection over any stream until it ends, ctx ends, or
 // the server is closed; then it closes the stream. It returns nil when the
-// client ended the connection between two messages.
+// client ended the connection between two messages. To end it from outside, end
+// ctx: to close a [net.TCPConn] or [net.UnixConn] that is served waits until the call
+// that it executes has ended, and so must not be done within one, as by a hook.
 func (s *Server) ServeConn(ctx context.Context, stream io.ReadWriteCloser) error {
 	c, err := s.newConn(ctx, stream, s.opts.Dialect)
 	if err != nil {

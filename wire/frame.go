@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"syscall"
 
 	"github.com/multileveldown/mld"
 )
@@ -112,7 +113,8 @@ func (f *FrameReader) prefix() (size uint64, n int) {
 // At the end of the stream Next returns [io.EOF] between two frames and
 // [io.ErrUnexpectedEOF] within one, for a length that is no number
 // [mld.ErrProtocol], and for a frame that is too large a [*FrameTooLargeError].
-// The reader can go on only after that, and after [os.ErrDeadlineExceeded].
+// The reader can go on only after that, after [os.ErrDeadlineExceeded], and after
+// [syscall.EAGAIN], with which a stream says that nothing has arrived yet.
 func (f *FrameReader) Next() ([]byte, error) {
 	if f.skip > 0 {
 		if err := f.Skip(); err != nil {
@@ -190,6 +192,9 @@ func (f *FrameReader) fill(need int) error {
 	for range 100 {
 		n, err := f.r.Read(f.buf[len(f.buf):cap(f.buf)])
 		f.buf = f.buf[:len(f.buf)+n]
+		if err == syscall.EAGAIN {
+			return err
+		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			f.err = err
 		}

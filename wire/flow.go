@@ -4,8 +4,13 @@ import "math"
 
 const (
 	// unackedPages is how many pages a server sends ahead of a many-level
-	// client's acknowledgements.
+	// client's acknowledgements. Once a client that asked for a size of pages has
+	// acknowledged steadyAfter, they are steadyPages: with two, both ends of a long
+	// scan had to wait for each other at times, and of an iterator that nobody
+	// reads four would hold ten times as much.
 	unackedPages = 2
+	steadyPages  = 4
+	steadyAfter  = 4
 
 	// guestPage is the size in bytes of a page for a client that does not ask
 	// for another one, firstPage that of the first page for one that does.
@@ -24,6 +29,7 @@ type Flow struct {
 	dialect Dialect
 	credit  uint32 // multileveldown
 	unacked int    // many-level
+	acked   int    // many-level
 	guest   bool   // many-level, and the client asked for no size of pages
 	single  bool   // the next page has one entry, as a guest's first one
 	page    int    // how many bytes the next page may have
@@ -51,13 +57,21 @@ func (f *Flow) Allowance() (entries, bytes int) {
 	switch {
 	case f.dialect == Multileveldown:
 		return int(min(f.credit, math.MaxInt32)), f.most
-	case f.unacked >= unackedPages:
+	case f.unacked >= f.ahead():
 		return 0, 0
 	case f.single:
 		return 1, f.page
 	default:
 		return math.MaxInt, f.page
 	}
+}
+
+// ahead returns how many pages may be without an acknowledgement.
+func (f *Flow) ahead() int {
+	if f.guest || f.acked < steadyAfter {
+		return unackedPages
+	}
+	return steadyPages
 }
 
 // Sent takes note of a page, or of the end, which counts as an entry.
@@ -80,13 +94,14 @@ func (f *Flow) Grant(req *Request) {
 		f.credit = req.Credit
 	} else if f.unacked > 0 {
 		f.unacked--
+		f.acked = min(f.acked+1, steadyAfter)
 	}
 }
 
 // Restart begins anew after a seek: what was sent before it needs no
 // acknowledgement any more, and the first page is small again.
 func (f *Flow) Restart() {
-	f.unacked = 0
+	f.unacked, f.acked = 0, 0
 	f.single = f.guest
 	f.page = f.most
 	if !f.guest {

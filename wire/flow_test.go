@@ -55,6 +55,13 @@ func TestFlowGuest(t *testing.T) {
 	f.Sent(1)
 	f.Sent(1)
 	checkAllowance(t, &f, "an acknowledgement of nothing gives nothing", none)
+	for range 10 {
+		f.Grant(&Request{})
+		f.Grant(&Request{})
+		f.Sent(1)
+		f.Sent(1)
+		checkAllowance(t, &f, "a guest's pages are never more than two", none)
+	}
 }
 
 func TestFlowPages(t *testing.T) {
@@ -78,6 +85,22 @@ func TestFlowPages(t *testing.T) {
 		}
 	}
 	f := NewFlow(ManyLevel, &Request{PageBytes: math.MaxUint32}, math.MaxInt)
+	for _, round := range []string{"at first", "after a seek"} {
+		for acked := range 10 {
+			want := 2
+			if acked >= 4 {
+				want = 4
+			}
+			for entries, _ := f.Allowance(); entries > 0; entries, _ = f.Allowance() {
+				f.Sent(10)
+			}
+			if f.unacked != want {
+				t.Errorf("%s: %d pages are under way after %d acknowledgements, want %d", round, f.unacked, acked, want)
+			}
+			f.Grant(&Request{})
+		}
+		f.Restart()
+	}
 	for range 20 {
 		f.Sent(1)
 		f.Grant(&Request{})

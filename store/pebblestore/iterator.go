@@ -83,16 +83,25 @@ const walkChecks = 64
 func (it *iterator) Walk(f func(key, value []byte) bool) bool {
 	it.mu.Lock()
 	defer it.mu.Unlock()
-	for n := 0; n%walkChecks != 0 || it.usable(); n++ {
-		if !it.next() {
-			return false
-		}
-		key, value := it.Key(), it.Value()
-		if it.err != nil {
-			return false
-		}
-		if !f(key, value) {
-			return true
+	for it.usable() {
+		for range walkChecks {
+			if !it.next() {
+				return false
+			}
+			var key, value []byte
+			if it.keys {
+				key = original(it.p.Key())
+			}
+			if it.values {
+				var err error
+				if value, err = it.p.ValueAndErr(); err != nil {
+					it.valueFailed(err)
+					return false
+				}
+			}
+			if !f(key, value) {
+				return true
+			}
 		}
 	}
 	return false
@@ -103,16 +112,16 @@ func (it *iterator) next() bool {
 	var ok bool
 	switch {
 	case it.left == 0 || it.state == atEnd:
+	case it.state == onEntry && !it.reverse:
+		ok = it.p.Next()
+	case it.state == onEntry:
+		ok = it.p.Prev()
 	case it.state == sought:
 		ok = true
 	case it.state == atStart && it.reverse:
 		ok = it.p.Last()
 	case it.state == atStart:
 		ok = it.p.First()
-	case it.reverse:
-		ok = it.p.Prev()
-	default:
-		ok = it.p.Next()
 	}
 	it.here = ok
 	if ok {
@@ -195,10 +204,17 @@ func (it *iterator) Value() []byte {
 		return nil
 	}
 	value, err := it.p.ValueAndErr()
-	if err != nil && it.err == nil {
-		it.err = it.s.wrap("iterate", original(it.p.Key()), err)
+	if err != nil {
+		it.valueFailed(err)
 	}
 	return value
+}
+
+// valueFailed notes why a value could not be read.
+func (it *iterator) valueFailed(err error) {
+	if it.err == nil {
+		it.err = it.s.wrap("iterate", original(it.p.Key()), err)
+	}
 }
 
 func (it *iterator) Err() error {

@@ -143,6 +143,8 @@ func startNodeHost(t *testing.T, dialect string) string {
 		err = json.Unmarshal(line, &ready)
 	}
 	if err != nil {
+		cmd.Process.Kill() //nolint:errcheck // it may have ended
+		cmd.Wait()         //nolint:errcheck // it did not start
 		t.Fatalf("the host did not start (`make test` installs the packages): %v, having printed %q\n%s", err, line, stderr.Bytes())
 	}
 	return ready.Address

@@ -233,10 +233,8 @@ func (c *conn) page(it *iterator, most, size int) error {
 	c.out = page.Begin(c.out, c.dialect, it.id, it.seq)
 	var err error
 	more := it.walk(func(key, value []byte) bool {
-		if n := len(key) + len(value) + overhead; n > cap(c.out)-len(c.out) {
-			if err = c.room(n); err != nil {
-				return false
-			}
+		if err = c.room(len(key) + len(value) + overhead); err != nil {
+			return false
 		}
 		c.out = page.Add(c.out, key, value)
 		return page.Entries() < most && page.Size(c.out) < size

@@ -46,13 +46,18 @@ func (c *conn) resize(size *int, to int) error {
 // room makes room in the output buffer for n more bytes. What is known to be
 // small, as most answers are, may be appended without.
 func (c *conn) room(n int) error {
-	need := len(c.out) + n
-	if need <= cap(c.out) {
+	if n <= cap(c.out)-len(c.out) {
 		return nil
 	}
+	return c.grow(n)
+}
+
+// grow is the rest of room, apart from it so that room is inlined.
+func (c *conn) grow(n int) error {
 	if err := c.mayAnswer(n); err != nil {
 		return err
 	}
+	need := len(c.out) + n
 	size := max(need, min(2*cap(c.out), need+need/4))
 	if err := c.resize(&c.outSize, size); err != nil {
 		return err

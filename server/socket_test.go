@@ -123,10 +123,12 @@ func TestSocket(t *testing.T) {
 				t.Errorf("ended after %v", took)
 			}
 		})
-		run("a message in time", &server.Options{MessageTimeout: 300 * time.Millisecond}, func(t *testing.T, _ *server.Server, p *peer) {
+		run("a message in time", &server.Options{MessageTimeout: time.Second}, func(t *testing.T, _ *server.Server, p *peer) {
+			pause := time.NewTicker(250 * time.Millisecond)
+			defer pause.Stop()
 			for range 5 { // more than the timeout together
 				p.send(get[:5])
-				time.Sleep(100 * time.Millisecond)
+				<-pause.C
 				p.send(get[5:])
 				p.expect(1, mld.ErrNotFound)
 			}

@@ -167,39 +167,22 @@ func (it *iterator) seek(seq uint32, target []byte) {
 	}
 }
 
-// walk calls f for the next entries within the limit with what the client wants
-// of them, neither nil, until f returns false. It reports whether there may be
-// more.
-func (it *iterator) walk(f func(key, value []byte) bool) (more bool) {
-	if it.it == nil || it.barred || it.full() {
-		return false
+// passes reports whether the entry that the store's iterator came to first is
+// passed over.
+func (it *iterator) passes(key []byte) bool {
+	if !it.moved {
+		it.took(key)
 	}
-	return mld.Walk(it.it, func(key, value []byte) bool {
-		if !it.moved {
-			it.took(key)
-		}
-		if it.skip != nil {
-			passed := bytes.Equal(key, it.skip)
-			it.skip = nil
-			if passed {
-				return true
-			}
-		}
-		it.counted++
-		if !it.keys {
-			key = nil
-		} else if key == nil {
-			key = []byte{}
-		}
-		if !it.values {
-			value = nil
-		} else if value == nil {
-			value = []byte{}
-		}
-		more = !f(key, value)
-		return !more && !it.full()
-	}) && more
+	skip := it.skip
+	it.skip = nil
+	return skip != nil && bytes.Equal(key, skip)
 }
+
+// none is a key or a value of no bytes.
+var none = []byte{}
+
+// readable reports whether there may be a next entry.
+func (it *iterator) readable() bool { return it.it != nil && !it.barred && !it.full() }
 
 // full reports whether the limit is reached.
 func (it *iterator) full() bool { return it.limited && it.counted >= it.limit }
@@ -231,20 +214,41 @@ func (c *conn) pump(it *iterator) error {
 func (c *conn) page(it *iterator, most, size int) error {
 	var page wire.Page
 	c.out = page.Begin(c.out, c.dialect, it.id, it.seq)
+	last := most
+	if it.limited {
+		last = int(min(uint64(most), it.limit-it.counted))
+	}
 	var err error
-	more := it.walk(func(key, value []byte) bool {
+	more := it.readable() && mld.Walk(it.it, func(key, value []byte) bool {
+		if (!it.moved || it.skip != nil) && it.passes(key) {
+			return true
+		}
 		if err = c.room(len(key) + len(value) + overhead); err != nil {
 			return false
 		}
+		if !it.keys {
+			key = nil
+		} else if key == nil {
+			key = none
+		}
+		if !it.values {
+			value = nil
+		} else if value == nil {
+			value = none
+		}
 		c.out = page.Add(c.out, key, value)
-		return page.Entries() < most && page.Size(c.out) < size
+		return page.Entries() < last && page.Size(c.out) < size
 	})
 	if err != nil {
 		it.lose(err)
 	}
-	it.ended = !more || err != nil
+	// A limit that is reached with the last entry that was allowed is told of when
+	// there is room for the end, which is allowed like an entry.
+	allowed := page.Entries() < most && page.Size(c.out) < size
+	it.ended = !more || err != nil || allowed && page.Entries() == last
 	c.out = page.End(c.out)
 	if page.Entries() > 0 {
+		it.counted += uint64(page.Entries())
 		it.flow.Sent(page.Entries())
 	}
 	if it.ended {

@@ -297,8 +297,20 @@ func (p *Page) Begin(dst []byte, d Dialect, id, seq uint32) []byte {
 func (p *Page) Add(dst, key, value []byte) []byte {
 	p.entries++
 	if p.dialect != Multileveldown {
-		dst = appendOptional(dst, fieldData, key)
-		return appendOptional(dst, fieldData, value)
+		n := len(dst)
+		size := 4 + len(key) + len(value)
+		if key == nil || value == nil || len(key)|len(value) > 0x7f || size > cap(dst)-n {
+			dst = appendOptional(dst, fieldData, key)
+			return appendOptional(dst, fieldData, value)
+		}
+		// Nearly every one: what is above without a look at the room for each part.
+		dst = dst[:n+size]
+		d := dst[n:]
+		d[0], d[1] = fieldData<<3|typeBytes, byte(len(key))
+		d = d[2+copy(d[2:], key):]
+		d[0], d[1] = fieldData<<3|typeBytes, byte(len(value))
+		copy(d[2:], value)
+		return dst
 	}
 	size := 2 + uvarintLen(uint64(p.id))
 	if key != nil {
@@ -482,6 +494,12 @@ func (r *Response) decodeIteratorData(d Dialect, body []byte, s *scanner) error 
 	hasID, hasSeq := false, d == Multileveldown
 	first, last, lastField := 0, 0, 0 // the data are body[first:last]
 	for {
+		if first > 0 && d == ManyLevel {
+			// What follows a datum is nearly always another one.
+			if rest := passData(s.rest); len(rest) < len(s.rest) && last == len(body)-len(s.rest) {
+				s.rest, last = rest, len(body)-len(rest)
+			}
+		}
 		at := len(body) - len(s.rest)
 		if !s.next() {
 			break
@@ -514,6 +532,14 @@ func (r *Response) decodeIteratorData(d Dialect, body []byte, s *scanner) error 
 		r.Data = body[first:last]
 	}
 	return r.check(s, hasID && hasSeq)
+}
+
+// passData passes over the data of less than 128 bytes that a message goes on with.
+func passData(rest []byte) []byte {
+	for len(rest) >= 2 && rest[0] == fieldData<<3|typeBytes && int(rest[1]) <= min(0x7f, len(rest)-2) {
+		rest = rest[2+int(rest[1]):]
+	}
+	return rest
 }
 
 // decodeIteratorEnd decodes the last message of a many-level iterator.

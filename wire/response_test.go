@@ -108,6 +108,8 @@ func TestResponseErrors(t *testing.T) {
 		{"end without seq", ManyLevel, `04 0801`, mld.ErrProtocol},
 		{"error without error", ManyLevel, `03 0801 1000`, mld.ErrProtocol},
 		{"scattered data", ManyLevel, `01 0801 1a00 1000 1a00`, mld.ErrProtocol},
+		{"scattered data, of several", ManyLevel, `01 0801 1a00 1a0161 1000 1a00 1a00`, mld.ErrProtocol},
+		{"data cut short", ManyLevel, `01 0801 1000 1a00 1a0161 1a0261`, mld.ErrProtocol},
 		{"value before key", Multileveldown, `01 0801 2200 1a00`, mld.ErrProtocol},
 		{"two keys", Multileveldown, `01 0801 1a00 1a00`, mld.ErrProtocol},
 		{"scattered entry", Multileveldown, `01 1a00 0801 2200`, mld.ErrProtocol},
@@ -213,7 +215,13 @@ func TestResponseRoundTrip(t *testing.T) {
 // TestPage sees that a page in either dialect brings its entries, and what each
 // message says of them.
 func TestPage(t *testing.T) {
-	entries := []mld.Entry{{Key: []byte("a"), Value: []byte("1")}, {Key: []byte{}, Value: []byte{}}, {Key: bytes.Repeat([]byte("k"), 200), Value: bytes.Repeat([]byte("v"), 70_000)}}
+	entries := []mld.Entry{
+		{Key: []byte("a"), Value: []byte("1")},
+		{Key: bytes.Repeat([]byte("k"), 127), Value: bytes.Repeat([]byte("v"), 127)},
+		{Key: []byte("b"), Value: bytes.Repeat([]byte("v"), 128)},
+		{Key: []byte{}, Value: []byte{}},
+		{Key: bytes.Repeat([]byte("k"), 200), Value: bytes.Repeat([]byte("v"), 70_000)},
+	}
 	for _, mode := range []string{"entries", "keys", "values"} {
 		for _, d := range dialects {
 			var want [][]byte

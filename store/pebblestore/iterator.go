@@ -85,7 +85,17 @@ func (it *iterator) Walk(f func(key, value []byte) bool) bool {
 	defer it.mu.Unlock()
 	for it.usable() {
 		for range walkChecks {
-			if !it.next() {
+			var ok bool
+			switch {
+			case it.state != onEntry || it.left >= 0:
+				ok = it.next()
+			case it.reverse:
+				ok = it.p.Prev()
+			default:
+				ok = it.p.Next()
+			}
+			if !ok {
+				it.ended()
 				return false
 			}
 			var key, value []byte
@@ -123,8 +133,8 @@ func (it *iterator) next() bool {
 	case it.state == atStart:
 		ok = it.p.First()
 	}
-	it.here = ok
 	if ok {
+		it.here = true
 		it.state = onEntry
 		it.left--
 		return true
@@ -135,6 +145,7 @@ func (it *iterator) next() bool {
 
 // ended notes that the walk came to an end, and why.
 func (it *iterator) ended() {
+	it.here = false
 	it.state = atEnd
 	if it.p != nil {
 		it.err = it.s.wrap("iterate", nil, it.p.Error())

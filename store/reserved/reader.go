@@ -1,6 +1,7 @@
 package reserved
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -105,7 +106,8 @@ type iterator struct {
 	mld.Iterator
 	reverse    bool
 	valuesOnly bool
-	left       int // of the limit; less than 0 is none
+	left       int  // of the limit; less than 0 is none
+	past       bool // a walk in reverse has come to before the reserved keys
 }
 
 func (it *iterator) Next() bool {
@@ -134,8 +136,16 @@ func (it *iterator) goAround(key []byte) {
 	}
 }
 
+func (it *iterator) Seek(target []byte) {
+	it.past = false
+	it.Iterator.Seek(target)
+}
+
 // Walk implements [mld.Walker].
 func (it *iterator) Walk(f func(key, value []byte) bool) bool {
+	if it.past && it.left < 0 && !it.valuesOnly {
+		return mld.Walk(it.Iterator, f)
+	}
 	for it.left != 0 {
 		var among []byte // a reserved key that was met
 		ended := false
@@ -152,6 +162,7 @@ func (it *iterator) Walk(f func(key, value []byte) bool) bool {
 			return !ended && it.left != 0
 		})
 		if among == nil {
+			it.past = ended && it.reverse && bytes.Compare(it.Iterator.Key(), first) < 0
 			return ended
 		}
 		it.goAround(among)

@@ -448,3 +448,37 @@ func TestLimitedClearAmongWrites(t *testing.T) {
 		t.Errorf("%d entries are left below; want %d", n, rounds+len(hidden))
 	}
 }
+
+// TestWalkInReverse walks to before the reserved keys, and then again from behind
+// them: they are passed over both times.
+func TestWalkInReverse(t *testing.T) {
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) {
+			below := open(t)
+			fill(t, below, points...)
+			s := reserved.Hide(below)
+			defer s.Close()
+			it, err := s.NewIterator(t.Context(), &mld.IterOptions{Range: mld.Range{Reverse: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer it.Close()
+			want := within(mld.Range{Reverse: true})
+			for range 2 {
+				var got []string
+				for more := true; more; {
+					n := 0
+					more = mld.Walk(it, func(key, _ []byte) bool {
+						got = append(got, string(key))
+						n++
+						return n < 2
+					})
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("the walk passed %q, want %q", got, want)
+				}
+				it.Seek([]byte("\xff\xff\xff\xff\xff\xff\xff\xff"))
+			}
+		})
+	}
+}

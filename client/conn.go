@@ -430,9 +430,9 @@ func (k *conn) wakeLocked() {
 // sendAndUnlock sees to it that the output is written. When there is nothing
 // else under way, and no other callers are likely to come at once, the caller
 // writes it itself, which saves a switch of goroutines; else the writer does, so
-// that callers share a write. It reports whether the caller, who waits for the
-// answer to cl, is to read it; cl is nil if there is none.
-func (c *Client) sendAndUnlock(k *conn, cl *call) (reads bool) {
+// that callers share a write. It reports whether the caller, who is w, is to read
+// what it waits for; w is nil if it waits for nothing.
+func (c *Client) sendAndUnlock(k *conn, w waiter) (reads bool) {
 	if !k.inline || k.writing || k.awake || k.crowded || k.sent.n > 1 || c.queue.n > 0 || k.taken+uint64(len(k.out))-k.read > inlineBytes {
 		k.wakeLocked()
 		c.mu.Unlock()
@@ -440,8 +440,9 @@ func (c *Client) sendAndUnlock(k *conn, cl *call) (reads bool) {
 	}
 	k.fillLocked()
 	if len(k.out) == 0 {
+		reads = k.takeTurnLocked(w)
 		c.mu.Unlock()
-		return false
+		return reads
 	}
 	buf := k.takeLocked()
 	c.mu.Unlock()
@@ -451,7 +452,7 @@ func (c *Client) sendAndUnlock(k *conn, cl *call) (reads bool) {
 	if len(k.out) > 0 || c.queue.n > 0 || k.bound.n > 0 || len(k.dirty) > 0 || len(c.opening) > 0 {
 		k.wakeLocked()
 	}
-	reads = k.takeTurnLocked(cl)
+	reads = k.takeTurnLocked(w)
 	c.mu.Unlock()
 	if err != nil {
 		k.writeFailed(err)

@@ -86,7 +86,10 @@ type Iterator struct {
 	opens     bool
 	seeks     bool
 	acks      int
-	consumed  int // what they say has been used up, of all messages
+	consumed  int    // what they say has been used up, of all messages
+	received  int    // messages of entries
+	marked    int    // received, when mark was taken
+	mark      uint64 // a position in the connection's output, for heardLocked
 	waiting   bool
 	wake      chan struct{} // has room for one
 }
@@ -281,10 +284,10 @@ func (it *Iterator) awaitLocked() error {
 			continue
 		}
 		it.waiting = true
-		if k := it.destinationLocked(); k != nil {
-			c.sendAndUnlock(k, nil)
-		} else {
+		if k := it.destinationLocked(); k == nil {
 			c.mu.Unlock()
+		} else if c.sendAndUnlock(k, it) {
+			k.readAnswer(it.ctx, it.wake)
 		}
 		var err error
 		select {
@@ -314,6 +317,19 @@ func (it *Iterator) destinationLocked() *conn {
 		return it.snap.conn
 	}
 	return it.c.conn
+}
+
+// farAhead is how many messages of entries a server may send before it has read
+// the acknowledgement of the first of them; this project's send four.
+const farAhead = 16
+
+// heardLocked takes note of a message of entries: what was sent before those of
+// farAhead messages ago must have been read.
+func (it *Iterator) heardLocked(k *conn) {
+	if it.received++; it.received-it.marked >= farAhead {
+		k.read = max(k.read, it.mark)
+		it.marked, it.mark = it.received, k.taken
+	}
 }
 
 // wakeLocked wakes the iterator's goroutine if it waits.
@@ -451,6 +467,7 @@ func (it *Iterator) encodeLocked(k *conn) {
 			return
 		}
 		it.conn, it.id, it.seq = k, k.lastIter, 0
+		it.received, it.marked, it.mark = 0, 0, 0
 		k.iterators[it.id] = it
 	}
 	if it.seeks {

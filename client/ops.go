@@ -115,7 +115,7 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 	}
 	if k := cl.conn; k != nil {
 		if c.sendAndUnlock(k, cl) {
-			k.readAnswer(ctx, cl)
+			k.readAnswer(ctx, cl.done)
 		}
 	} else {
 		c.mu.Unlock()

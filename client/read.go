@@ -193,13 +193,16 @@ func (k *conn) refuse(large *wire.FrameTooLargeError) {
 func (k *conn) handle() error {
 	c := k.c
 	var err error
+	answered, entries := 0, 0
 	c.mu.Lock()
 	for i := range k.events {
 		ev := &k.events[i]
 		switch ev.tag {
 		case wire.TagCallback, wire.TagGetManyCallback:
+			answered++
 			k.answerLocked(ev)
 		case wire.TagIteratorData, wire.TagIteratorError, wire.TagIteratorEnd:
+			entries++
 			if e := k.entriesLocked(ev); e != nil {
 				err = e
 			}
@@ -222,8 +225,8 @@ func (k *conn) handle() error {
 		k.wakeLocked() // an answer may be what the queue waits for
 	}
 	k.retireIfIdleLocked()
-	k.crowded = len(k.events) > 1
-	if len(k.events) == 1 && k.events[0].answered != nil && k.sent.n == 0 {
+	k.crowded = answered > 1
+	if n := len(k.events); n > 0 && answered+entries == n && answered <= 1 && k.sent.n == 0 && len(k.iterators) <= 1 {
 		k.solo++
 	} else {
 		k.solo = 0
@@ -291,6 +294,7 @@ func (k *conn) entriesLocked(ev *event) error {
 		return nil
 	}
 	k.useful.Store(true)
+	it.heardLocked(k)
 	if it.resumed {
 		// A server that has leases would have said so.
 		it.resumed = false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -211,4 +212,117 @@ func TestEndDuringRest(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestIteratorReads has who waits for the entries of an iterator read them itself,
+// as often as the page is alone, with a call between them and one while it waits.
+func TestIteratorReads(t *testing.T) {
+	c, p := dialTCP(t, nil)
+	opened := make(chan mld.Iterator, 1)
+	go func() {
+		it, err := c.NewIterator(t.Context(), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- it
+	}()
+	id := p.next()
+	page := func(key string) {
+		var page wire.Page
+		p.send(page.End(page.Add(page.Begin(nil, wire.ManyLevel, id, 0), []byte(key), []byte("v"))))
+	}
+	page("00000")
+	it := <-opened
+	defer it.Close()
+	keys := make(chan string)
+	next := make(chan struct{})
+	go func() {
+		for range next {
+			if !it.Next() {
+				t.Errorf("the iterator ended: %v", it.Err())
+			}
+			keys <- string(it.Key())
+		}
+	}()
+	defer close(next)
+	// take has the iterator take an entry that is sent only when it waits, and
+	// reports whether it read that itself.
+	take := func(key string) bool {
+		t.Helper()
+		next <- struct{}{}
+		c.mu.Lock()
+		for !it.(*Iterator).waiting {
+			c.mu.Unlock()
+			runtime.Gosched()
+			c.mu.Lock()
+		}
+		mine := c.conn.turn == callersTurn
+		c.mu.Unlock()
+		page(key)
+		if got := <-keys; got != key {
+			t.Fatalf("the iterator is at %q, not at %q", got, key)
+		}
+		if got := p.next(); got != id {
+			t.Fatalf("message %d came, not an acknowledgement", got)
+		}
+		return mine
+	}
+	next <- struct{}{}
+	if got := <-keys; got != "00000" || p.next() != id {
+		t.Fatalf("the iterator is at %q", got)
+	}
+	// More acknowledgements than would be in flight if none had been read.
+	own := 0
+	const pages = 4000
+	for i := range pages {
+		if take(fmt.Sprintf("%05d", i+1)) {
+			own++
+		}
+	}
+	if own < pages*9/10 {
+		t.Errorf("the iterator read %d of %d pages itself", own, pages)
+	}
+	for range 20 {
+		got := startGet(t.Context(), c)
+		p.send(wire.AppendValue(nil, p.next(), []byte("between")))
+		wantAnswer(t, got, "between")
+
+		next <- struct{}{}
+		got = startGet(t.Context(), c)
+		p.send(wire.AppendValue(nil, p.next(), []byte("meanwhile")))
+		wantAnswer(t, got, "meanwhile")
+		page("last")
+		if key := <-keys; key != "last" || p.next() != id {
+			t.Fatalf("the iterator is at %q", key)
+		}
+	}
+}
+
+// TestCancelIterator has the context of an iterator end while it reads, with a part
+// of a page there: another one finds the rest.
+func TestCancelIterator(t *testing.T) {
+	c, p := dialTCP(t, nil)
+	for range 20 {
+		mine, id := alone(t, t.Context(), c, p)
+		p.send(wire.AppendValue(nil, id, []byte("v")))
+		wantAnswer(t, mine, "v")
+		ctx, cancel := context.WithCancel(t.Context())
+		opened := make(chan error, 1)
+		go func() {
+			_, err := c.NewIterator(ctx, nil)
+			opened <- err
+		}()
+		id = p.next()
+		var page wire.Page
+		message := page.End(page.Add(page.Begin(nil, wire.ManyLevel, id, 0), []byte("k"), []byte("v")))
+		p.send(message[:5])
+		cancel()
+		if err := <-opened; !errors.Is(err, context.Canceled) {
+			t.Fatalf("the iterator ended with %v", err)
+		}
+		p.send(message[5:])
+		if closed := p.next(); closed != id {
+			t.Fatalf("message %d came, not the close of %d", closed, id)
+		}
+	}
 }

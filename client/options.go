@@ -56,6 +56,15 @@ type Options struct {
 	KeepAliveInterval time.Duration
 	KeepAliveTimeout  time.Duration
 
+	// BusyPoll is for how long who waits for an answer looks for it again and
+	// again before it sleeps, over sockets on Linux with more than one
+	// processor. To sleep and be woken takes longer than most answers do, and
+	// costs the server, too, where that is on the same machine. It is not done
+	// for some time where it was in vain, nor by two at once in a program, and
+	// other goroutines and threads go first. The default is 200 µs; negative is
+	// not at all.
+	BusyPoll time.Duration
+
 	// Logger is told of connections and why they end. Nil discards.
 	Logger *slog.Logger
 
@@ -86,6 +95,7 @@ func (o *Options) withDefaults() Options {
 	set(&d.MaxFrame, wire.DefaultMaxFrame)
 	set(&d.KeepAliveInterval, 5*time.Second)
 	set(&d.KeepAliveTimeout, max(10*time.Second, d.KeepAliveInterval))
+	set(&d.BusyPoll, 200*time.Microsecond)
 	set(&d.Logger, slog.New(slog.DiscardHandler))
 	return d
 }

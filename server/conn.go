@@ -111,6 +111,7 @@ func newConn(ctx context.Context, s *Server, stream io.ReadWriteCloser, id uint6
 	c.timed, _ = stream.(deadliner)
 	if c.socket = socket.Of(stream); c.socket != nil {
 		c.socket.Full = c.limitWrite
+		c.socket.Busy.Most = s.opts.BusyPoll
 	}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	if !c.certain {

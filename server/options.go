@@ -64,6 +64,14 @@ type Options struct {
 	// long. The default is 2 minutes; negative is never.
 	WriteTimeout time.Duration
 
+	// BusyPoll is for how long a connection looks for the next message again
+	// and again before it sleeps, over sockets on Linux with more than one
+	// processor: to be woken takes longer than most calls. It is not done for
+	// some time where it was in vain, nor by two connections of a program at
+	// once, and other goroutines and threads go first. The default is 100 µs;
+	// negative is not at all.
+	BusyPoll time.Duration
+
 	// Logger gets what goes wrong with a connection, at level Info, and what
 	// goes wrong in this process, at level Error. By default nothing is logged.
 	Logger *slog.Logger
@@ -148,6 +156,7 @@ const (
 
 	defaultSnapshotLease  = time.Minute
 	defaultMaxSnapshotAge = time.Hour
+	defaultBusyPoll       = 100 * time.Microsecond
 )
 
 // withDefaults returns the options with every default filled in.
@@ -164,6 +173,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if d.WriteTimeout == 0 {
 		d.WriteTimeout = defaultWriteTimeout
+	}
+	if d.BusyPoll == 0 {
+		d.BusyPoll = defaultBusyPoll
 	}
 	if d.SnapshotLease == 0 {
 		d.SnapshotLease = defaultSnapshotLease

@@ -49,6 +49,7 @@ type serveFlags struct {
 	idle      time.Duration
 	message   time.Duration
 	write     time.Duration
+	busyPoll  time.Duration
 	grace     time.Duration
 	logLevel  string
 
@@ -134,6 +135,7 @@ store is closed in either case, and a third signal ends the process at once.`,
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
 	flags.DurationVar(&f.message, "message-timeout", 2*time.Minute, "close a connection that has not sent the whole of a message so long after\nits beginning; 0 is never")
 	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is\nnever")
+	flags.DurationVar(&f.busyPoll, "busy-poll", 100*time.Microsecond, "how long a connection looks for the next message before it sleeps, which\nmakes answers faster and the processor busier; 0 is not at all")
 	choiceFlag(c, &f.sessions, "sessions", sessionsOn, "whether writes that are sent again are recognised", sessionsOn, sessionsOff)
 	flags.DurationVar(&f.sessionLease, "session-lease", 24*time.Hour, "how long a client that is not connected is remembered")
 	f.maxSessions = 100_000
@@ -215,8 +217,8 @@ func (f *serveFlags) check(dir string) error {
 		return usageError("--store memory and a directory, %s, exclude each other", dir)
 	case !memory && dir == "":
 		return usageError("give the directory of the store, or --store memory; see 'mld serve --help'")
-	case f.idle < 0 || f.message < 0 || f.write < 0 || f.grace < 0:
-		return usageError("--idle-timeout, --message-timeout, --write-timeout and --grace must not be negative")
+	case f.idle < 0 || f.message < 0 || f.write < 0 || f.busyPoll < 0 || f.grace < 0:
+		return usageError("--idle-timeout, --message-timeout, --write-timeout, --busy-poll and --grace must not be negative")
 	case f.sessionLease <= 0 || f.maxSnapshotAge <= 0 || f.snapshotLease < 0:
 		return usageError("--session-lease and --max-snapshot-age must be positive, and --snapshot-lease not negative")
 	}
@@ -422,6 +424,7 @@ func (f *serveFlags) options() *server.Options {
 		IdleTimeout:    f.idle,
 		MessageTimeout: f.message,
 		WriteTimeout:   f.write,
+		BusyPoll:       f.busyPoll,
 		Logger:         f.logger,
 
 		SnapshotLease:  f.snapshotLease,
@@ -432,6 +435,9 @@ func (f *serveFlags) options() *server.Options {
 	}
 	if o.MessageTimeout == 0 {
 		o.MessageTimeout = -1
+	}
+	if o.BusyPoll == 0 {
+		o.BusyPoll = -1
 	}
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = -1

@@ -39,6 +39,9 @@ type Socket struct {
 	// deadline of writes.
 	Full func(left int)
 
+	// Busy says how long Read looks for input before it returns that there is none.
+	Busy Busy
+
 	conn conn
 	raw  syscall.RawConn
 
@@ -126,15 +129,27 @@ func (s *Socket) Read(p []byte) (int, error) {
 	if s.full {
 		return 0, syscall.EAGAIN // Serve looks whether there is a deadline, and goes on
 	}
+	var n int
+	var err error
 	if s.asked && s.vain >= habit && s.left < probe {
 		s.left++
 		s.guessed = true
-		return 0, syscall.EAGAIN
+		err = syscall.EAGAIN
+	} else {
+		n, err = read(s.fd, p)
 	}
-	n, err := read(s.fd, p)
+	if err == syscall.EAGAIN && s.Busy.Most > 0 && s.Busy.poll(func() bool {
+		s.guessed = false
+		n, err = read(s.fd, p)
+		return err != syscall.EAGAIN
+	}) {
+		s.vain, s.left = 0, 0
+	}
 	switch {
 	case err == syscall.EAGAIN:
-		s.vain, s.left = s.vain+1, 0
+		if !s.guessed {
+			s.vain, s.left = s.vain+1, 0
+		}
 		return 0, err
 	case err != nil:
 		return 0, s.wrap("read", err)
@@ -199,4 +214,56 @@ func (s *Socket) Shutdown() {
 func (s *Socket) wrap(op string, err error) error {
 	addr := s.conn.LocalAddr()
 	return &net.OpError{Op: op, Net: addr.Network(), Source: addr, Addr: s.conn.RemoteAddr(), Err: os.NewSyscallError(op, err)}
+}
+
+// A Reader reads from a socket, as its Read does, and polls before it waits. It is
+// used by one goroutine at a time.
+type Reader struct {
+	Busy Busy
+
+	s        *Socket
+	readable func(fd uintptr) bool // made once, as each would be allocated
+	p        []byte
+	n        int
+	err      error
+	polled   bool
+}
+
+// NewReader returns a reader of the socket of a stream, and nil for a stream for
+// which [Of] does.
+func NewReader(stream io.ReadWriteCloser) *Reader {
+	s := Of(stream)
+	if s == nil {
+		return nil
+	}
+	r := &Reader{s: s}
+	r.readable = r.onReadable
+	return r
+}
+
+// Read implements [io.Reader]. It heeds the deadline of reads, but while it polls.
+func (r *Reader) Read(p []byte) (int, error) {
+	r.p, r.n, r.err, r.polled = p, 0, nil, false
+	if err := r.s.raw.Read(r.readable); err != nil {
+		return 0, err
+	}
+	switch {
+	case r.err != nil:
+		return 0, r.s.wrap("read", r.err)
+	case r.n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return r.n, nil
+}
+
+func (r *Reader) onReadable(fd uintptr) bool {
+	r.n, r.err = read(int(fd), r.p)
+	if r.err == syscall.EAGAIN && !r.polled {
+		r.polled = true
+		r.Busy.poll(func() bool {
+			r.n, r.err = read(int(fd), r.p)
+			return r.err != syscall.EAGAIN
+		})
+	}
+	return r.err != syscall.EAGAIN
 }

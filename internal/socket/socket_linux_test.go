@@ -52,6 +52,7 @@ type echo struct {
 	left   int           // how many reads were left out
 	row    int           // how many of them one after the other
 	most   int           // the most of that
+	waited int           // how often it began to wait
 	looked int           // how often it looked whether the stream has ended
 }
 
@@ -87,6 +88,7 @@ func (e *echo) serve() (err error) {
 }
 
 func (e *echo) wait() {
+	e.waited++
 	var until time.Time
 	if e.Guessed() {
 		e.left++
@@ -96,8 +98,8 @@ func (e *echo) wait() {
 	} else {
 		e.row = 0
 	}
-	e.ours.SetReadDeadline(until) //nolint:errcheck // or the test takes for ever
-	if e.waits != nil {
+	e.ours.SetReadDeadline(until)  //nolint:errcheck // or the test takes for ever
+	if e.waits != nil && !e.full { // else it only looks for a deadline
 		e.waits <- struct{}{}
 	}
 }
@@ -107,11 +109,12 @@ func (e *echo) wait() {
 func TestQuestions(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, network string) {
 		s, ours, other := pair(t, network)
-		e := &echo{Socket: s, ours: ours}
+		e := &echo{Socket: s, ours: ours, waits: make(chan struct{})}
 		done := make(chan error, 1)
 		go func() { done <- e.serve() }()
 		const questions = 1000
 		for i := range questions {
+			<-e.waits
 			question := bytes.Repeat([]byte{byte(i)}, i%(i/200*10+2)+1) // from some time on above a buffer
 			if _, err := other.Write(question); err != nil {
 				t.Fatal(err)
@@ -121,6 +124,7 @@ func TestQuestions(t *testing.T) {
 				t.Fatalf("question %d was answered %v, %v", i, answer, err)
 			}
 		}
+		<-e.waits
 		other.Close()
 		if err := <-done; err != io.EOF {
 			t.Fatalf("the end was %v", err)

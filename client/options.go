@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/internal/socket"
 	"github.com/multileveldown/mld/wire"
 )
 
@@ -61,7 +62,7 @@ type Options struct {
 	// processor. To sleep and be woken takes longer than most answers do, and
 	// costs the server, too, where that is on the same machine. It is not done
 	// for some time where it was in vain, nor by two at once in a program, and
-	// other goroutines and threads go first. The default is 200 µs; negative is
+	// other goroutines go first. The default is 200 µs, the most 10 ms; negative is
 	// not at all.
 	BusyPoll time.Duration
 
@@ -96,6 +97,7 @@ func (o *Options) withDefaults() Options {
 	set(&d.KeepAliveInterval, 5*time.Second)
 	set(&d.KeepAliveTimeout, max(10*time.Second, d.KeepAliveInterval))
 	set(&d.BusyPoll, 200*time.Microsecond)
+	d.BusyPoll = min(d.BusyPoll, socket.MaxBusyPoll)
 	set(&d.Logger, slog.New(slog.DiscardHandler))
 	return d
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/multileveldown/mld"
+	"github.com/multileveldown/mld/internal/socket"
 	"github.com/multileveldown/mld/session"
 	"github.com/multileveldown/mld/wire"
 )
@@ -68,7 +69,7 @@ type Options struct {
 	// and again before it sleeps, over sockets on Linux with more than one
 	// processor: to be woken takes longer than most calls. It is not done for
 	// some time where it was in vain, nor by two connections of a program at
-	// once, and other goroutines and threads go first. The default is 100 µs;
+	// once, and other goroutines go first. The default is 100 µs, the most 10 ms;
 	// negative is not at all.
 	BusyPoll time.Duration
 
@@ -177,6 +178,7 @@ func (o *Options) withDefaults() Options {
 	if d.BusyPoll == 0 {
 		d.BusyPoll = defaultBusyPoll
 	}
+	d.BusyPoll = min(d.BusyPoll, socket.MaxBusyPoll)
 	if d.SnapshotLease == 0 {
 		d.SnapshotLease = defaultSnapshotLease
 	}

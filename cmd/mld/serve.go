@@ -135,7 +135,7 @@ store is closed in either case, and a third signal ends the process at once.`,
 	flags.DurationVar(&f.idle, "idle-timeout", 0, "close a connection that has sent nothing for so long (default never)")
 	flags.DurationVar(&f.message, "message-timeout", 2*time.Minute, "close a connection that has not sent the whole of a message so long after\nits beginning; 0 is never")
 	flags.DurationVar(&f.write, "write-timeout", 2*time.Minute, "close a connection that has not taken an answer for so long; 0 is\nnever")
-	flags.DurationVar(&f.busyPoll, "busy-poll", 100*time.Microsecond, "how long a connection looks for the next message before it sleeps, which\nmakes answers faster and the processor busier; 0 is not at all")
+	flags.DurationVar(&f.busyPoll, "busy-poll", 100*time.Microsecond, "how long a connection looks for the next message before it sleeps, which\nmakes answers faster and the processor busier; 10ms at the most, 0 is\nnot at all")
 	choiceFlag(c, &f.sessions, "sessions", sessionsOn, "whether writes that are sent again are recognised", sessionsOn, sessionsOff)
 	flags.DurationVar(&f.sessionLease, "session-lease", 24*time.Hour, "how long a client that is not connected is remembered")
 	f.maxSessions = 100_000

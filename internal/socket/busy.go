@@ -16,6 +16,10 @@ import (
 // socket(7)); this is for sockets of the same machine, too.
 
 const (
+	// MaxBusyPoll is how long a wait should poll at the most: deadlines, and who
+	// closes the socket, have to wait for it.
+	MaxBusyPoll = 10 * time.Millisecond
+
 	// patience bounds how many waits go by without busy polling after it was in
 	// vain several times in a row, 2^patience.
 	patience = 8

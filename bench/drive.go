@@ -29,10 +29,11 @@ func (b *bench) measure(ctx context.Context, p peer, w *workload) (perSecond flo
 	if r, ok := p.(runner); ok {
 		return r.run(ctx, w)
 	}
-	if pp, ok := p.(piper); ok && !w.shared {
+	o, opens := p.(opener)
+	if pp, ok := p.(piper); ok && !(w.shared && opens) {
 		return b.measurePipes(ctx, pp, w)
 	}
-	if o, ok := p.(opener); ok {
+	if opens {
 		return b.measureHandles(ctx, o, w)
 	}
 	return 0, errLacks

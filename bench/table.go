@@ -23,6 +23,8 @@ var comparisons = []struct{ workload, one, other string }{
 	{"get-one", mldName, "raw echo"},
 	{"get-one", "mld, unix socket", "raw echo, unix socket"},
 	{"get-one", mldName, "Redis"},
+	{"get-one-client", mldName, "raw echo"},
+	{"get-one-client", "mld, unix socket", "raw echo, unix socket"},
 	{"get-1000-conns", mldName, "Redis"},
 	{"scan", mldName, "Pebble in process"},
 	{"scan", "mld, no value cache", "Pebble in process"},

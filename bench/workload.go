@@ -63,7 +63,7 @@ func workloads() []workload {
 		{id: "get-zipf", title: "get, 64 in flight on one connection, Zipfian", op: opGet, inFlight: 64, conns: 1, zipf: true},
 		{id: "get-shared", title: "get, 64 goroutines on one client", op: opGet, inFlight: 64, conns: 1, shared: true},
 		{id: "get-one", title: "get, 1 in flight", op: opGet, inFlight: 1, conns: 1},
-		{id: "get-one-client", title: "get, 1 in flight, through the Go client", op: opGet, inFlight: 1, conns: 1, shared: true, only: []string{mldName}},
+		{id: "get-one-client", title: "get, 1 in flight, through the Go client", op: opGet, inFlight: 1, conns: 1, shared: true, only: []string{mldName, "raw echo"}},
 		{id: "get-64-conns", title: "get, 64 connections with 1 in flight each", op: opGet, inFlight: 1, conns: 64},
 		{id: "get-1000-conns", title: "get, 1,000 connections with 1 in flight each", op: opGet, inFlight: 1, conns: 1000, only: []string{"mld", "Redis"}},
 		{id: "scan", title: "scan of all entries, forwards", op: opScan, inFlight: 1, conns: 1, shared: true},

@@ -32,12 +32,21 @@ func TestBusy(t *testing.T) {
 	if b.poll(always) || !b.poll(always) || !b.poll(always) {
 		t.Error("where something came, it does not poll each time")
 	}
-	if !b.poll(func() bool {
-		other := Busy{Most: time.Hour}
-		return !other.poll(always)
-	}) {
-		t.Error("two poll at once")
+	b.misses, b.skip = 5, 0
+	b.poll(always)
+	b.Most = time.Nanosecond
+	b.poll(never)
+	b.Most = time.Hour
+	if b.poll(always) || !b.poll(always) {
+		t.Error("what was in vain before something came still counts")
 	}
+	b.poll(func() bool {
+		other := Busy{Most: time.Hour}
+		if other.poll(always) {
+			t.Error("two poll at once")
+		}
+		return true
+	})
 	looks := 0
 	if !b.poll(func() bool { looks++; return looks == 1000 }) {
 		t.Error("it found nothing")

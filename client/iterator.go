@@ -322,9 +322,10 @@ func (it *Iterator) destinationLocked() *conn {
 	return it.c.conn
 }
 
-// farAhead is how many messages of entries a server may send before it has read
-// the acknowledgement of the first of them; this project's send three.
-const farAhead = 16
+// farAhead is more messages of entries than a server sends before it has read what
+// it had been sent before the first of them: one of this project sends three ahead, in
+// the multileveldown dialect as many as it has credit for.
+const farAhead = 2 * credit
 
 // heardLocked takes note of a message of entries: what was sent before those of
 // farAhead messages ago must have been read.

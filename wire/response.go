@@ -494,11 +494,10 @@ func (r *Response) decodeIteratorData(d Dialect, body []byte, s *scanner) error 
 	hasID, hasSeq := false, d == Multileveldown
 	first, last, lastField := 0, 0, 0 // the data are body[first:last]
 	for {
-		if first > 0 && d == ManyLevel {
+		if first > 0 && d == ManyLevel && last == len(body)-len(s.rest) {
 			// What follows a datum is nearly always another one.
-			if rest := passData(s.rest); len(rest) < len(s.rest) && last == len(body)-len(s.rest) {
-				s.rest, last = rest, len(body)-len(rest)
-			}
+			s.rest = passData(s.rest)
+			last = len(body) - len(s.rest)
 		}
 		at := len(body) - len(s.rest)
 		if !s.next() {

@@ -44,10 +44,12 @@ type Busy struct {
 // is over. It reports whether read did.
 func (b *Busy) poll(read func() bool) bool {
 	switch {
-	case b.Most <= 0 || runtime.GOMAXPROCS(0) == 1:
+	case b.Most <= 0:
 		return false
 	case b.skip > 0:
 		b.skip--
+		return false
+	case runtime.GOMAXPROCS(0) == 1: // takes a lock of the scheduler
 		return false
 	case !polling.CompareAndSwap(false, true):
 		return false

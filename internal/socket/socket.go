@@ -138,7 +138,7 @@ func (s *Socket) Read(p []byte) (int, error) {
 	} else {
 		n, err = read(s.fd, p)
 	}
-	if err == syscall.EAGAIN && s.Busy.Most > 0 && s.Busy.poll(func() bool {
+	if err == syscall.EAGAIN && s.Busy.poll(func() bool {
 		s.guessed = false
 		n, err = read(s.fd, p)
 		return err != syscall.EAGAIN

@@ -242,13 +242,13 @@ func (c *conn) page(it *iterator, most, size int) error {
 	if err != nil {
 		it.lose(err)
 	}
+	it.counted += uint64(page.Entries())
 	// A limit that is reached with the last entry that was allowed is told of when
 	// there is room for the end, which is allowed like an entry.
 	allowed := page.Entries() < most && page.Size(c.out) < size
-	it.ended = !more || err != nil || allowed && page.Entries() == last
+	it.ended = !more || err != nil || allowed && it.full()
 	c.out = page.End(c.out)
 	if page.Entries() > 0 {
-		it.counted += uint64(page.Entries())
 		it.flow.Sent(page.Entries())
 	}
 	if it.ended {

@@ -88,7 +88,7 @@ func (it *iterator) Walk(f func(key, value []byte) bool) bool {
 			var ok bool
 			switch {
 			case it.state != onEntry || it.left >= 0:
-				ok = it.next()
+				ok = it.step()
 			case it.reverse:
 				ok = it.p.Prev()
 			default:
@@ -117,8 +117,17 @@ func (it *iterator) Walk(f func(key, value []byte) bool) bool {
 	return false
 }
 
-// next moves to the next entry. It is called with mu held.
+// next moves to the next entry, or notes the end. It is called with mu held.
 func (it *iterator) next() bool {
+	ok := it.step()
+	if !ok {
+		it.ended()
+	}
+	return ok
+}
+
+// step is next without a note of the end.
+func (it *iterator) step() bool {
 	var ok bool
 	switch {
 	case it.left == 0 || it.state == atEnd:
@@ -137,10 +146,8 @@ func (it *iterator) next() bool {
 		it.here = true
 		it.state = onEntry
 		it.left--
-		return true
 	}
-	it.ended()
-	return false
+	return ok
 }
 
 // ended notes that the walk came to an end, and why.
